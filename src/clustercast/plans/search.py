@@ -1,0 +1,363 @@
+"""Exact plan search: the best plan of a stated space, with everything else counted by reason.
+
+What one layer costs depends on few of a plan's dimensions (tp, cp, ep, etp, micro-batch, recompute:
+the key); pipeline, data parallelism and sharding only decide how often it runs. So a layer is costed
+once per key, and since the slowest stage alone bounds a step from below,
+
+    step >= global batch / (dp micro-batch) * ceil(L / pp) * layer,
+
+keys, pipelines and data-parallel degrees that cannot beat the best so far are never costed. Nothing
+else is left out: the answer equals brute force over the space, and a test says so.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from clustercast.physics.layer import ends, layer
+from clustercast.physics.training import memory, n_microbatches, step_of
+from clustercast.plans import rules
+from clustercast.records import RECOMPUTE_BLOCK, RECOMPUTE_FULL, RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, Plan, Setting
+
+if TYPE_CHECKING:
+    from clustercast.records import Job, Model
+
+__all__ = ["Found", "Space", "brute_force", "fastest", "pareto", "space_of"]
+
+KEY_FIELDS = ("tp", "cp", "ep", "etp", "micro_batch", "recompute", "sequence_parallel")
+MOST_TP = 64
+MOST_CP = 64
+MOST_MICRO_BATCH = 16
+MOST_ETP = 8
+LEAST_CP_TOKENS = 1024  # a context-parallel rank with fewer tokens has nothing to overlap with
+COMPILED_ABOVE = 3_000_000  # plans considered; below it plain Python is done before numba is loaded: bench/results
+
+
+class Space(NamedTuple):
+    """The plans that a search considers: every combination that is legal."""
+
+    keys: list[tuple[int, ...]]  # KEY_FIELDS
+    pps: list[int]
+    vpps: list[list[int]]  # for each pp
+    dps: list[int]  # descending
+    zeros: list[int]
+    base: Plan  # what is fixed
+
+
+class Found(NamedTuple):
+    """What a search found: the best plans in order, how many it looked at, why the others are not there."""
+
+    plans: list[Plan]
+    steps_s: list[float]
+    n_considered: int
+    n_feasible: int  # costed whole and fitting
+    rejected: dict[str, int]
+    least_bytes: float  # needed by the plan that needs least, where none fits
+    least_plan: Plan | None
+
+
+def divisors(number: int, most: int) -> list[int]:
+    """The divisors of `number` up to `most`, ascending.
+
+    >>> divisors(12, 6)
+    [1, 2, 3, 4, 6]
+    """
+    return [d for d in range(1, min(number, most) + 1) if number % d == 0]
+
+
+def powers_of_two(most: int) -> list[int]:
+    """1, 2, 4 ... up to `most`."""
+    return [1 << i for i in range(max(most, 1).bit_length()) if 1 << i <= most]
+
+
+def space_of(setting: Setting, n_chips: int, fixed: dict[str, int]) -> Space:
+    """Every plan for up to `n_chips`, with the dimensions in `fixed` held.
+
+    tp: divisors of the heads, up to twice the scale-up domain and 64. cp: powers of two that leave a rank
+    1,024 tokens. ep: divisors of the experts; etp: 1, 2, 4, 8. micro-batch: divisors of the global batch
+    up to 16. dp: divisors of the global batch. pp: 1 to the number of layers, uneven stages included;
+    vpp: what divides a stage. zero: 0 to 3. recompute: none, selective (where scores are kept), full.
+    """
+    model, job = setting.model, setting.job
+    most_tp = min(MOST_TP, n_chips, 2 * max(setting.cluster.scale_up.n_chips, MOST_TP // 8))
+
+    def choices(name: str, free: Sequence[int]) -> list[int]:
+        return [fixed[name]] if name in fixed else list(free)
+
+    tps = choices("tp", [tp for tp in range(1, most_tp + 1) if not rules.tp_broken(tp, model)])
+    free_cps = [cp for cp in powers_of_two(MOST_CP) if job.seq_len % cp == 0 and job.seq_len // cp >= LEAST_CP_TOKENS]
+    cps = choices("cp", free_cps or [1])
+    moe = model.n_moe_layers > 0
+    eps = choices("ep", divisors(model.n_experts, n_chips) if moe else [1])
+    etps = choices("etp", [etp for etp in powers_of_two(MOST_ETP) if model.expert_ffn % etp == 0] if moe else [1])
+    batches = choices("micro_batch", divisors(job.global_batch, MOST_MICRO_BATCH))
+    recomputes = choices("recompute", _recomputes(setting))
+    keys = [
+        (tp, cp, ep, etp, micro_batch, recompute, fixed.get("sequence_parallel", _sequence_parallel(tp, cp, job)))
+        for tp in tps
+        for cp in cps
+        for ep in eps
+        for etp in etps
+        for micro_batch in batches
+        for recompute in recomputes
+        if tp * cp <= n_chips and etp <= max(tp * cp, MOST_ETP)
+    ]
+    most_pp = max(1, min(model.n_layers, n_chips // max(1, min(tps, default=1) * min(cps))))
+    pps = choices("pp", range(1, most_pp + 1))
+    vpps = [choices("vpp", _vpps(pp, model, fixed)) for pp in pps]
+    dps = sorted(choices("dp", divisors(job.global_batch, n_chips)), reverse=True)
+    zeros = choices("zero", [0, 1, 2, 3] if not fixed.get("shard") else [3])
+    names = {"shard", "recompute_layers", "schedule", "cp_kind", "offload"}
+    held = {name: code for name, code in fixed.items() if name in names}
+    base = Plan(1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0)._replace(**held)
+    return Space(keys, pps, vpps, dps, zeros, base)
+
+
+def _recomputes(setting: Setting) -> list[int]:
+    if setting.stack.score_bytes > 0.0:
+        return [RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL]
+    return [RECOMPUTE_NONE, RECOMPUTE_FULL]
+
+
+def _sequence_parallel(tp: int, cp: int, job: "Job") -> int:
+    return int(tp > 1 and job.seq_len // cp % tp == 0)
+
+
+def _vpps(pp: int, model: "Model", fixed: dict[str, int]) -> list[int]:
+    if pp == 1 or model.n_layers % pp or fixed.get("schedule", 0) != 0:
+        return [1]
+    return divisors(model.n_layers // pp, model.n_layers)
+
+
+def make_plan(key: Any, pp: int, vpp: int, dp: int, zero: int, base: Plan) -> Plan:
+    """A whole plan from a key and the dimensions outside it. Compiled as it stands."""
+    return Plan(
+        key[0], pp, vpp, dp, key[1], key[2], key[3], zero,
+        base.shard, key[4], key[5], base.recompute_layers, base.schedule, key[6], base.cp_kind, base.offload,
+    )  # fmt: skip
+
+
+def search_keys(
+    setting: Setting,
+    keys: Any,
+    pps: Any,
+    vpps: Any,
+    n_vpps: Any,
+    dps: Any,
+    zeros: Any,
+    base: Plan,
+    n_chips: int,
+    cap_bytes: float,
+    bounds: Any,
+    best_s: Any,
+    best_plans: Any,
+    counts: Any,
+) -> None:
+    """Fill `best_s` and `best_plans` with the fastest plans that fit, in order. Runs plain or compiled.
+
+    bounds  [keys] scratch;  best_s [top] starts at infinity;  best_plans [top + 1][plan fields], the last row takes
+    the plan that needs least memory;  counts: chips, divisibility, memory, costed whole, least bytes
+    """
+    top = len(best_s)
+    n_layers = setting.model.n_layers + setting.model.n_mtp_layers
+    global_batch = float(setting.job.global_batch)
+    for i in range(len(keys)):
+        one = layer(setting, make_plan(keys[i], 1, 1, 1, 0, base))
+        kernels_s = one.forward_s + one.backward_s + one.recompute_s + one.slowdown_s
+        layer_s = kernels_s + one.tp_exposed_s + one.cp_exposed_s + one.ep_exposed_s + one.host_s
+        bounds[i] = global_batch * n_layers * layer_s * keys[i][0] * keys[i][1] / (keys[i][4] * float(n_chips))
+    n_left = len(keys)
+    while n_left > 0:
+        at = 0
+        for i in range(len(keys)):
+            if bounds[i] < bounds[at]:
+                at = i
+        if bounds[at] >= best_s[top - 1] or bounds[at] == math.inf:
+            return
+        key = keys[at]
+        bounds[at] = math.inf
+        n_left -= 1
+        one = layer(setting, make_plan(key, 1, 1, 1, 0, base))
+        end = ends(setting, make_plan(key, 1, 1, 1, 0, base))
+        kernels_s = one.forward_s + one.backward_s + one.recompute_s + one.slowdown_s
+        layer_s = kernels_s + one.tp_exposed_s + one.cp_exposed_s + one.ep_exposed_s + one.host_s
+        inner = key[0] * key[1]
+        for a in range(len(pps)):
+            pp = pps[a]
+            n_most = math.ceil(n_layers / pp)
+            per_dp = len(zeros)
+            for b in range(len(dps)):
+                dp = dps[b]
+                if inner * pp * dp > n_chips:
+                    counts[0] += per_dp * n_vpps[a]
+                    continue
+                n_batches = global_batch / (dp * float(key[4]))
+                if n_batches * n_most * layer_s >= best_s[top - 1]:
+                    break
+                if (inner * dp) % (key[2] * key[3]) != 0 or setting.job.global_batch % (dp * key[4]) != 0:
+                    counts[1] += per_dp * n_vpps[a]
+                    continue
+                for c in range(n_vpps[a]):
+                    vpp = vpps[a][c]
+                    if vpp > 1 and int(n_batches) % pp != 0:
+                        counts[1] += per_dp
+                        continue
+                    for d in range(len(zeros)):
+                        plan = make_plan(key, pp, vpp, dp, zeros[d], base)
+                        held = memory(setting, plan, one, end, n_microbatches(setting.job, plan))
+                        if held.total_bytes > cap_bytes:
+                            counts[2] += 1
+                            if held.total_bytes < counts[4]:
+                                counts[4] = held.total_bytes
+                                for f in range(len(plan)):
+                                    best_plans[top][f] = plan[f]
+                            continue
+                        counts[3] += 1
+                        step_s = step_of(setting, plan, one, end).step_s
+                        if step_s < best_s[top - 1]:
+                            place = top - 1
+                            while place > 0 and step_s < best_s[place - 1]:
+                                best_s[place] = best_s[place - 1]
+                                for f in range(len(plan)):
+                                    best_plans[place][f] = best_plans[place - 1][f]
+                                place -= 1
+                            best_s[place] = step_s
+                            for f in range(len(plan)):
+                                best_plans[place][f] = plan[f]
+
+
+def fastest(
+    setting: Setting,
+    n_chips: int,
+    fixed: dict[str, int],
+    top: int = 1,
+    cap_bytes: float = math.inf,
+    *,
+    compiled: bool | None = None,
+) -> Found:
+    """The `top` fastest plans that fit the chip and `cap_bytes`, exactly, over `space_of`.
+
+    compiled  None: plain Python for small spaces, numba for large ones; the answer is the same bit for bit
+    """
+    space = space_of(setting, n_chips, fixed)
+    capacity_bytes = min(cap_bytes, setting.chip.hbm_bytes - setting.chip.reserved_bytes)
+    if not space.keys:
+        return Found([], [], 0, 0, {"divisibility": 1}, math.inf, None)
+    if RECOMPUTE_BLOCK in {key[5] for key in space.keys}:
+        return brute_force(setting, n_chips, fixed, top, cap_bytes)
+    n_vpps = [len(vpps) for vpps in space.vpps]
+    n_considered = len(space.keys) * sum(n_vpps) * len(space.dps) * len(space.zeros)
+    if compiled is None:
+        compiled = n_considered > COMPILED_ABOVE
+    if compiled:
+        import numpy as np
+
+        from clustercast.physics import grid
+
+        padded = np.zeros((len(space.pps), max(n_vpps)), np.int64)
+        for row, vpps in zip(padded, space.vpps, strict=True):
+            row[: len(vpps)] = vpps
+        best_s = np.full(top, np.inf)
+        best_plans = np.zeros((top + 1, len(space.base)), np.int64)
+        counts = np.zeros(5)
+        counts[4] = np.inf
+        run = grid.compiled(search_keys, make_plan)
+        arrays = [np.array(x, np.int64) for x in (space.keys, space.pps)]
+        later = [np.array(x, np.int64) for x in (n_vpps, space.dps, space.zeros)]
+        bounds = np.empty(len(space.keys))
+        run(
+            setting, *arrays, padded, *later, space.base, n_chips, capacity_bytes, bounds, best_s, best_plans, counts
+        )
+        rows: Any = best_plans.tolist()
+        steps: list[float] = best_s.tolist()
+        tally: list[float] = counts.tolist()
+    else:
+        steps = [math.inf] * top
+        rows = [[0] * len(space.base) for _ in range(top + 1)]
+        tally = [0, 0, 0, 0, math.inf]
+        bounds_list = [0.0] * len(space.keys)
+        search_keys(
+            setting, space.keys, space.pps, space.vpps, n_vpps, space.dps, space.zeros, space.base, n_chips, capacity_bytes,
+            bounds_list, steps, rows, tally,
+        )  # fmt: skip
+    n_found = sum(1 for step_s in steps if step_s < math.inf)
+    chips, divisibility, memory_, costed = (int(x) for x in tally[:4])
+    rejected = {
+        "more chips than there are": chips,
+        "divisibility": divisibility,
+        "memory": memory_,
+        "slower, proved by a bound": max(0, n_considered - chips - divisibility - memory_ - costed),
+    }
+    return Found(
+        [Plan(*row) for row in rows[:n_found]],
+        steps[:n_found],
+        n_considered,
+        costed,
+        rejected,
+        tally[4],
+        Plan(*rows[top]) if tally[4] < math.inf else None,
+    )
+
+
+def brute_force(
+    setting: Setting, n_chips: int, fixed: dict[str, int], top: int = 1, cap_bytes: float = math.inf
+) -> Found:
+    """The same answer by costing every plan of the space whole: slow, obvious, the judge of `fastest`."""
+    from clustercast.physics.training import training_step
+
+    space = space_of(setting, n_chips, fixed)
+    capacity_bytes = min(cap_bytes, setting.chip.hbm_bytes - setting.chip.reserved_bytes)
+    found: list[tuple[float, Plan]] = []
+    rejected = {"more chips than there are": 0, "divisibility": 0, "memory": 0}
+    n_considered = 0
+    least_bytes, least_plan = math.inf, None
+    for key in space.keys:
+        for pp, vpps in zip(space.pps, space.vpps, strict=True):
+            for dp in space.dps:
+                for vpp in vpps:
+                    for zero in space.zeros:
+                        n_considered += 1
+                        plan = make_plan(key, pp, vpp, dp, zero, space.base)
+                        if plan.tp * plan.pp * plan.cp * plan.dp > n_chips:
+                            rejected["more chips than there are"] += 1
+                            continue
+                        if rules.first_broken(plan, setting.model, setting.job, n_chips):
+                            rejected["divisibility"] += 1
+                            continue
+                        step = training_step(setting, plan)
+                        if step.memory_bytes > capacity_bytes:
+                            rejected["memory"] += 1
+                            if step.memory_bytes < least_bytes:
+                                least_bytes, least_plan = step.memory_bytes, plan
+                            continue
+                        found.append((step.step_s, plan))
+    found.sort(key=lambda pair: pair[0])
+    best = found[:top]
+    return Found(
+        [plan for _, plan in best],
+        [step_s for step_s, _ in best],
+        n_considered,
+        len(found),
+        rejected,
+        least_bytes,
+        least_plan,
+    )
+
+
+def pareto(setting: Setting, n_chips: int, fixed: dict[str, int], most: int = 12) -> list[tuple[float, float, Plan]]:
+    """The exact Pareto set of speed against memory, fastest first: (step seconds, bytes, plan).
+
+    Each next plan is the fastest of those that need less memory than the last.
+    """
+    from clustercast.physics.training import training_step
+
+    points: list[tuple[float, float, Plan]] = []
+    cap_bytes = math.inf
+    while len(points) < most:
+        found = fastest(setting, n_chips, fixed, 1, cap_bytes)
+        if not found.plans:
+            break
+        step = training_step(setting, found.plans[0])
+        points.append((step.step_s, step.memory_bytes, found.plans[0]))
+        cap_bytes = step.memory_bytes * (1.0 - 1e-3)
+    return points
