@@ -18,12 +18,14 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import time
 import urllib.request
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, NoReturn
+from urllib.parse import urljoin
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
@@ -31,6 +33,7 @@ PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "clustercast-stamp.json"
 EXTRAS_OF = {"check": ("dev", "fit"), "docs": ("dev", "fit"), "python": ("dev", "fit")}
 PIP_TAIL_LINES = 15
+PIP_LINE_LENGTH = 300
 
 
 class Step(NamedTuple):
@@ -123,23 +126,22 @@ def make_venv() -> None:
 
 def download_pip() -> Path:
     """The newest pip wheel of the package index, its digest checked."""
-    index = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple").rstrip("/")
-    page = urllib.request.Request(f"{index}/pip/", headers={"Accept": "application/vnd.pypi.simple.v1+json"})
-    with urllib.request.urlopen(page, timeout=30) as answer:
-        files = json.load(answer)["files"]
-    wheels = [
-        file
-        for file in files
-        if file["filename"].endswith("-py3-none-any.whl")
-        and not file.get("yanked")
-        and file["filename"].split("-")[1].replace(".", "").isdigit()  # no pre-releases
-    ]
-    newest = max(wheels, key=lambda file: [int(part) for part in file["filename"].split("-")[1].split(".")])
-    with urllib.request.urlopen(newest["url"], timeout=60) as answer:
+    page = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple").rstrip("/") + "/pip/"
+    request = urllib.request.Request(page, headers={"Accept": "text/html"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        text = answer.read().decode()
+    link = re.compile(
+        r'<a (?![^>]*data-yanked)[^>]*href="([^"#]*/(pip-([0-9.]+)-py3-none-any\.whl))#sha256=([0-9a-f]{64})"'
+    )
+    found = [(tuple(map(int, match[3].split("."))), match) for match in link.finditer(text)]
+    if not found:
+        raise LookupError(f"no pip wheel at {page}")
+    _, newest = max(found, key=lambda pair: pair[0])
+    with urllib.request.urlopen(urljoin(page, newest[1]), timeout=60) as answer:
         content: bytes = answer.read()
-    if hashlib.sha256(content).hexdigest() != newest["hashes"]["sha256"]:
-        raise ValueError(f"{newest['filename']}: the digest differs from the index's")
-    wheel = VENV / Path(newest["filename"]).name
+    if hashlib.sha256(content).hexdigest() != newest[4]:
+        raise ValueError(f"{newest[2]}: the digest differs from the index's")
+    wheel = VENV / newest[2]
     wheel.write_bytes(content)
     return wheel
 
@@ -150,7 +152,8 @@ def install(extras: set[str]) -> None:
     command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "-e", project]
     done = run_quietly(command)
     if done.returncode != 0:
-        say("\n".join((done.stdout + done.stderr).strip().splitlines()[-PIP_TAIL_LINES:]))
+        tail = (done.stdout + done.stderr).strip().splitlines()[-PIP_TAIL_LINES:]
+        say("\n".join(line[:PIP_LINE_LENGTH] for line in tail))
         fail("pip could not install the project (its last lines are above)", hint="the package index must be reachable")
     written = STAMP.with_suffix(".part")
     written.write_text(json.dumps({"sha256": wanted_stamp(), "extras": sorted(extras)}), encoding="utf-8")

@@ -87,6 +87,7 @@ class Stack(NamedTuple):
     gradient_pass_bytes: float  # HBM traffic per parameter and micro-batch for accumulating gradients
     element_bytes_factor: float  # element-wise traffic over the ideal count
     matmul_factor: float  # sustained in-model matmul rate over the micro-benchmark
+    expert_factor: float  # rate of grouped expert matmuls over dense ones, many rows per expert
     host_layer_forward_s: float  # host work per layer and micro-batch
     host_layer_backward_s: float
     host_moe_layer_s: float  # more of it in a mixture-of-experts layer

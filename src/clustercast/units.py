@@ -128,7 +128,8 @@ def parse(text: str, dimension: str) -> float:
     if abs(int(exponent or 0)) > _MAX_EXPONENT:
         raise ValueError(f"{text!r} is out of range, {expected}")
     digits = int(whole + (decimals or ""))
-    return digits * numerator * 10 ** max(power, 0) / (denominator * 10 ** max(-power, 0))
+    ratio: float = digits * numerator * 10 ** max(power, 0) / (denominator * 10 ** max(-power, 0))
+    return ratio
 
 
 def _scale(suffix: str | None, dimension: str, text: str, expected: str) -> tuple[int, int]:

@@ -117,7 +117,7 @@ def cluster(chip: ChipProfile, fabric: FabricProfile, n_chips: int) -> records.C
 
 def _scale_up_bytes_per_s(chip: ChipProfile, fabric: FabricProfile) -> float:
     own = chip.get("scale_up.per_direction")
-    if own is not None and fabric.scale_up.bandwidth is None:
+    if own is not None and (fabric.scale_up.bandwidth is None or own.source == "--set"):
         return own.value
     if fabric.scale_up.bandwidth is not None:
         return fabric.scale_up.bandwidth.value

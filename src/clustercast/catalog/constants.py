@@ -14,8 +14,6 @@ from clustercast.errors import WrongInput
 
 DATA: Final = Path(__file__).parent / "data"
 
-DIMENSIONS: Final = {"_s": "seconds", "_launch": "seconds", "launch": "seconds", "latency": "seconds"}
-
 
 class Constant(NamedTuple):
     """One number of a data file with where it comes from."""

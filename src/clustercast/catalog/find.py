@@ -4,7 +4,6 @@ A name is never joined to a path: it is looked up among the names that the catal
 separator, or one that ends in .yaml, .yml or .json, is a file of the user.
 """
 
-import difflib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,7 +68,7 @@ def find_model(name_path_or_size: str) -> ModelProfile:
     """
     path = _user_file(name_path_or_size)
     if path is not None:
-        return _model_file(path)
+        return _model_file(_inside(path))
     found = _find("model", name_path_or_size)
     if found is None:
         from clustercast.catalog import sizes
@@ -81,6 +80,17 @@ def find_model(name_path_or_size: str) -> ModelProfile:
     same = data["name"].lower() == name_path_or_size.lower()
     resolved_as = "name in the catalogue" if same else f"alias of {data['name']}"
     return model_profile(data, read.shown(found), resolved_as)
+
+
+def _inside(path: Path) -> Path:
+    """The config.json of a folder that has one; an owner/name that is no folder may be in the catalogue."""
+    if (path / "config.json").is_file():
+        return path / "config.json"
+    if NAME.fullmatch(path.name) and not path.exists():
+        found = _find("model", path.name)
+        if found is not None:
+            raise read.wrong(path, "", "there is no such file", hint=f"did you mean {found.stem} of the catalogue?")
+    return path
 
 
 def _model_file(path: Path) -> ModelProfile:
@@ -164,6 +174,8 @@ def _words(line: bytes) -> Iterator[bytes]:
 
 def _unknown(kind: str, name: str) -> WrongInput:
     """The error for a name that nothing has, with the nearest name or alias as hint."""
+    import difflib
+
     spelled: dict[str, str] = {}  # name or alias -> what to say
     for stem, path in _files(kind).items():
         aliases = aliases_in(path)
@@ -173,5 +185,8 @@ def _unknown(kind: str, name: str) -> WrongInput:
             spelled.setdefault(alias, first if alias == aliases[0] else f"{stem} (alias {alias})")
     near = difflib.get_close_matches(name.lower(), spelled, n=3, cutoff=0.5)
     near = sorted(near, key=lambda each: (-difflib.SequenceMatcher(None, each, name.lower()).ratio(), len(each)))
-    hint = f"did you mean {spelled[near[0]]}?" if near else f"`clustercast list {kind}s` shows them all"
+    if near:
+        hint = f"did you mean {spelled[near[0]]}?"
+    else:
+        hint = f"there are {', '.join(difflib.get_close_matches(name.lower(), _files(kind), n=5, cutoff=0.0))} ..."
     return WrongInput(f"unknown {kind} {name!r}", hint=hint)

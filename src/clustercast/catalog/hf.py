@@ -113,9 +113,10 @@ def _shape(config: dict[str, Any], kind: str, path: Path, notes: list[str]) -> d
         if not shape.get(field):
             raise read.wrong(path, _NAMES[field][0], f"is missing (or {', '.join(_NAMES[field][1:])}), expected it")
     _attention(shape, config, path, notes)
-    _mixers(shape, config, kind, path, notes)
+    _mixers(shape, config, path, notes)
     _experts(shape, config, kind, path, notes)
-    activation = str(config.get("hidden_act") or config.get("mlp_hidden_act") or config.get("activation_function") or "")
+    acts = (config.get(name) for name in ("hidden_act", "mlp_hidden_act", "hidden_activation", "activation_function"))
+    activation = str(next((act for act in acts if act), ""))
     gated_anyway = kind.startswith(("gemma", "glm", "chatglm"))
     shape["gated"] = kind not in _PLAIN_TYPES and (activation not in _PLAIN_ACTIVATIONS or gated_anyway)
     if activation == "" and kind not in _PLAIN_TYPES:
@@ -187,7 +188,7 @@ def _attention(shape: dict[str, Any], config: dict[str, Any], path: Path, notes:
         notes.append("full-attention layers have heads of their own: those of the windowed layers are taken for all")
 
 
-def _mixers(shape: dict[str, Any], config: dict[str, Any], kind: str, path: Path, notes: list[str]) -> None:
+def _mixers(shape: dict[str, Any], config: dict[str, Any], path: Path, notes: list[str]) -> None:
     """Which layers attend to everything, to a window, or keep a state."""
     layers, window = shape["layers"], shape.pop("window", None)
     pattern = config.get("hybrid_override_pattern")
@@ -201,8 +202,10 @@ def _mixers(shape: dict[str, Any], config: dict[str, Any], kind: str, path: Path
     else:
         n_window, n_linear = 0, 0
         if window and config.get("use_sliding_window") is not False:
-            every = config.get("sliding_window_pattern")
+            every, full_below = config.get("sliding_window_pattern"), config.get("max_window_layers")
             n_window = layers - layers // every if type(every) is int and every > 1 else layers
+            if config.get("use_sliding_window") is True and type(full_below) is int and 0 <= full_below <= layers:
+                n_window = layers - full_below
             notes.append(f"sliding_window is given without layer_types: {n_window} windowed layers are assumed")
         interval = config.get("full_attention_interval")
         if shape.get("linear_v_heads") and type(interval) is int and interval > 1:
@@ -321,13 +324,17 @@ def _shared_ffn(shape: dict[str, Any], config: dict[str, Any], kind: str, path: 
 
 
 def _biases(shape: dict[str, Any], config: dict[str, Any], kind: str) -> None:
-    """Which matrices have a bias; small, but part of the count."""
+    """Which matrices have a bias, and norms beside the usual two; small, but part of the count."""
     if kind in ("gpt2", "gpt_neox", "gpt_bigcode", "opt", "bloom", "gpt_oss"):
         shape["bias"] = True
     elif kind in ("qwen2", "qwen2_moe") or config.get("qkv_bias") is True or config.get("add_qkv_bias") is True:
         shape["bias"] = "qkv"
     elif config.get("attention_bias") is True:
         shape["bias"] = "attention"
+    if kind == "gpt_oss":  # no bias in the norms; one attention sink per head
+        shape["norm_params_per_layer"] = 2 * shape["hidden"] + shape["heads"]
+    elif kind.startswith("qwen3") and shape["attention"] == "gqa" and "linear_layers" not in shape:
+        shape["norm_params_per_layer"] = 2 * (shape["hidden"] + shape["head_dim"])  # norms of queries and keys
     if kind in ("gpt2", "gpt_bigcode", "opt"):
         positions = config.get("n_positions") or config.get("max_position_embeddings")
         shape["learned_positions"] = positions if type(positions) is int and 0 <= positions <= _LARGEST else 0
@@ -344,8 +351,8 @@ def _counts(model: records.Model) -> tuple[float, float]:
         softmax = model.n_heads * (per_head * model.kv_lora + model.v_head_dim * model.hidden)
     mixers = (model.n_full_layers + model.n_window_layers) * softmax + model.n_linear_layers * model.linear_params
     expert = model.n_mlp_matrices * model.hidden * model.expert_ffn
-    mlps = model.n_mlp_matrices * model.hidden * (
-        model.n_dense_layers * model.ffn + model.n_moe_layers * model.shared_ffn
+    mlps = (
+        model.n_mlp_matrices * model.hidden * (model.n_dense_layers * model.ffn + model.n_moe_layers * model.shared_ffn)
     )
     rest = mixers + mlps + model.vocab * model.hidden * (2 - model.tied) + model.other_params
     routed = float(model.n_moe_layers * expert)

@@ -38,9 +38,10 @@ def data_root() -> Path:
 def shown(path: Path) -> str:
     """The path as messages give it: relative to the catalogue where it lies in there."""
     try:
-        return path.resolve().relative_to(data_root()).as_posix()
-    except (ValueError, OSError):
-        return str(path)
+        text = path.resolve().relative_to(data_root()).as_posix()
+    except (ValueError, OSError, RuntimeError):
+        text = str(path)
+    return text if text.isprintable() else repr(text)
 
 
 def wrong(path: Path, field: str, message: str, *, line: int | None = None, hint: str | None = None) -> WrongInput:
@@ -209,12 +210,17 @@ def _problem(problem: str | None) -> str:
     """What the YAML reader found wrong, in one line."""
     text = " ".join((problem or "is not YAML").split()).split(" To suppress ")[0]
     if text.startswith("found duplicate key"):
-        return text.removeprefix("found ").split(" with value")[0]
+        return text.removeprefix("found ").split(" with value")[0].replace('"', "'")
+    if "another document" in text:
+        return "holds more than one document, expected one"
+    if "integer string conversion" in text:
+        return "holds a number of too many digits"
     return text[:1].lower() + text[1:200]
 
 
 def _dotted(place: Sequence[str | int]) -> str:
-    return ".".join(str(step) for step in place)
+    """A place as people write it; a key that only a slip of the pen can have made is quoted."""
+    return ".".join(step if step.isprintable() and len(step) <= 64 else repr(step[:64]) for step in map(str, place))
 
 
 @cache

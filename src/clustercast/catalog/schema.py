@@ -6,8 +6,10 @@ The pydantic models below check one field at a time; the functions after them ch
 
 import datetime
 import difflib
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -69,7 +71,6 @@ class Quantity(Strict):
     """A value as its source writes it."""
 
     dimension: ClassVar[str]
-    may_be_zero: ClassVar[bool] = False
 
     value: Annotated[Written, Field(description="as the source writes it, with its unit")]
     source: Annotated[Text, Field(description="a key of the file's `sources`")]
@@ -84,7 +85,7 @@ class Quantity(Strict):
     def _has_the_unit(cls, written: Written | None) -> Written | None:
         if written is not None:
             value = units.number(written, cls.dimension)
-            if value == 0 and not cls.may_be_zero:
+            if value == 0:
                 raise ValueError(f"{written!r} is not more than 0")
         return written
 
@@ -111,38 +112,56 @@ class Quantity(Strict):
 
 
 class FlopRate(Quantity):
+    """Operations per second, such as 148 TFLOP/s or 296 TOP/s."""
+
     dimension = "flop/s"
 
 
 class ByteRate(Quantity):
+    """Bytes or bits per second, such as 4.0 TB/s or 400 Gbit/s."""
+
     dimension = "bytes/s"
 
 
 class Bytes(Quantity):
+    """Bytes, such as 96 GiB or 60 MB."""
+
     dimension = "bytes"
 
 
 class Watts(Quantity):
+    """Power, such as 400 W."""
+
     dimension = "watts"
 
 
 class Hertz(Quantity):
+    """A clock, such as 1830 MHz."""
+
     dimension = "hertz"
 
 
 class Area(Quantity):
+    """An area, such as 814 mm2."""
+
     dimension = "mm2"
 
 
 class Price(Quantity):
+    """A price, such as 13500 USD."""
+
     dimension = "usd"
 
 
 class Rent(Quantity):
+    """A price of an hour, such as 2.0 USD/h."""
+
     dimension = "usd/h"
 
 
 class Count(Quantity):
+    """A count, such as 8192, 60M or 1.8T."""
+
     dimension = "count"
 
 
@@ -160,6 +179,8 @@ class Choice(Count):
 
 
 class Memory(Strict):
+    """The memory that holds weights and caches."""
+
     type: Text
     capacity: Bytes
     bandwidth: ByteRate
@@ -167,6 +188,8 @@ class Memory(Strict):
 
 
 class ChipScaleUp(Strict):
+    """The chip's own links to its peers."""
+
     name: Text
     quoted: ByteRate | None = None
     direction: Annotated[Literal["both", "one"], Field(description="what `quoted` counts")]
@@ -174,6 +197,8 @@ class ChipScaleUp(Strict):
 
 
 class Prices(Strict):
+    """What it costs to buy, or to rent for an hour."""
+
     buy: Price | None = None
     rent: Rent | None = None
 
@@ -261,18 +286,18 @@ class Tier(Strict):
 
 
 class FabricScaleUp(Tier):
+    """The innermost network, between the chips of a node or rack."""
+
     shape: Literal["switch", "full-mesh", "cube-mesh", "torus", "pcie-tree"]
     pair_fraction: Annotated[float, Field(gt=0, le=1, strict=False)] | None = None
     n_axes: Annotated[int, Field(ge=1, le=6)] | None = None
     axis_chips: Whole | None = None
 
 
-class Oversubscription(Count):
-    pass
-
-
 class Spine(Strict):
-    oversubscription: Oversubscription
+    """What joins the rails."""
+
+    oversubscription: Annotated[Count, Field(description="down over up")]
     link: LinkName
     note: Text | None = None
 
@@ -353,6 +378,8 @@ class Architecture(Strict):
 
 
 class Published(Strict):
+    """Counts of parameters as printed."""
+
     total: Count | None = None
     active: Count | None = None
     exceptions: Annotated[
@@ -372,6 +399,8 @@ class Training(Strict):
 
 
 class Serving(Strict):
+    """What `estimate` assumes about serving this model unless told, in tokens."""
+
     input_len: Whole | None = None
     output_len: Whole | None = None
 
@@ -396,7 +425,15 @@ MODELS: dict[str, type[Strict]] = {"chip": Chip, "fabric": Fabric, "model": Mode
 
 def json_schemas() -> dict[str, dict[str, Any]]:
     """JSON Schema by kind of file, as docs/schemas holds them."""
-    return {kind: model.model_json_schema() for kind, model in MODELS.items()}
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return {kind: dialect | model.model_json_schema() for kind, model in MODELS.items()}
+
+
+def write_json_schemas(folder: Path) -> None:
+    """Write docs/schemas/<kind>.schema.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind, made in json_schemas().items():
+        (folder / f"{kind}.schema.json").write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
 
 
 def validate(kind: str, data: dict[str, Any]) -> dict[str, Any]:
@@ -451,10 +488,8 @@ def _chip_together(chip: Any) -> Iterator[tuple[Place, str]]:
         quoted, usable = own.quoted.plain()[0], own.per_direction.plain()[0]
         share = 2 if own.direction == "both" else 1
         if usable * share > 1.001 * quoted:
-            yield (
-                ("scale_up", "per_direction"),
-                f"{own.per_direction.value} is more than {own.quoted.value} quoted for {own.direction} allows",
-            )
+            allowed = f"half of quoted ({own.quoted.value})" if share == 2 else f"quoted ({own.quoted.value})"
+            yield ("scale_up", "per_direction"), f"{own.per_direction.value} is more than {allowed}"
 
 
 def _fabric_together(fabric: Any) -> Iterator[tuple[Place, str]]:
@@ -563,8 +598,8 @@ def _unfit(error: ValidationError, model: type[Strict]) -> UnfitError:
     """The first thing that pydantic found, a misspelt field before a missing one."""
     found = sorted(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
     first = found[0]
-    place = _field_place(first["loc"])
-    more = len({_field_place(each["loc"]) for each in found}) - 1
+    place = _field_place(first)
+    more = len({_field_place(each) for each in found}) - 1
     hint = f"{more} more field{'s are' if more > 1 else ' is'} wrong in this file" if more else None
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(place[-1]), _field_names(model, place[:-1]), n=1)
@@ -572,15 +607,17 @@ def _unfit(error: ValidationError, model: type[Strict]) -> UnfitError:
     return UnfitError(place, _words(first), hint)
 
 
-def _field_place(place: Place) -> Place:
-    """The place in the file: pydantic also names the branch of a union, which is in no file."""
-    kept: list[str | int] = []
-    branches = {"str", "int", "float", "bool", "literal['qkv','attention']", "[key]", "constrained-int"}
-    for step in place:
-        if isinstance(step, str) and (step.lower() in branches or "[" in step):
-            continue
-        kept.append(step)
-    return tuple(kept)
+_BRANCHES = ("str", "int", "float", "bool", "constrained-int", "literal['qkv','attention']", "[key]")
+
+
+def _field_place(error: Any) -> Place:
+    """The place in the file: pydantic also names the branch of a union at its end, which is in no file."""
+    place: Place = error["loc"]
+    if error["type"] in ("extra_forbidden", "missing"):
+        return place
+    while len(place) > 1 and place[-1] in _BRANCHES:
+        place = place[:-1]
+    return place
 
 
 def _field_names(model: type[BaseModel], place: Place) -> list[str]:
@@ -621,16 +658,26 @@ def _words(error: Any) -> str:
         return f"{shown} is not well formed, expected {_PATTERNS.get(context['pattern'], context['pattern'])}"
     if kind in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
         return f"{shown} is out of range, expected {re.sub('^input should be ', '', error['msg'].lower())}"
-    expected = re.sub("^input should be ", "", error["msg"].lower())
-    for theirs, ours in (
-        ("a valid dictionary or instance of ", "a mapping: "),
-        ("a valid dictionary", "a mapping"),
-        ("a valid ", ""),
-    ):
-        expected = expected.replace(theirs, ours)
-    return f"is {shown}, expected {expected}"
+    if error["loc"][-1] in _BRANCHES and error["loc"][-2] in ("value", "low", "high"):
+        return f"is {shown}, expected a quantity as its source writes it"
+    if kind in _TYPES:
+        return f"is {shown}, expected {_TYPES[kind]}"
+    return f"is {shown}: {error['msg'][:1].lower()}{error['msg'][1:]}"
 
 
+_TYPES = {
+    "string_type": "text",
+    "string_too_short": "text",
+    "string_too_long": "a shorter text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "too_short": "at least one",
+}
 _PATTERNS = {
     r"^[A-Za-z0-9._-]{1,64}$": "1 to 64 letters, digits, dots, dashes or underscores",
     r"^[a-z0-9._-]{1,64}$": "1 to 64 lower-case letters, digits, dots, dashes or underscores",

@@ -118,8 +118,10 @@ def _shapes(size: float) -> Iterator[dict[str, Any]]:
     widest = 4 * (size * _ASPECT / (3 * _FFN_RATIO + 2)) ** (1 / 3)
     for hidden in range(step, max(math.ceil(widest), 4 * step), step):
         head_dim = 64 if hidden < 2048 else 128
+        if hidden // head_dim % _KV_HEADS:
+            continue
         for layers in range(layer_step, min(1000, math.ceil(8 * hidden / _ASPECT) + 8), layer_step):
-            shape = {
+            shape: dict[str, Any] = {
                 "layers": layers,
                 "hidden": hidden,
                 "vocab": _VOCAB,

@@ -103,29 +103,38 @@ def hops(n_ranks: float) -> float:
 
 
 @formula
+def launch_s(where: Spread, cluster: Cluster) -> float:
+    """Start of a collective: that of the outermost tier it crosses, paid once.
+
+    Source:  fitted by bench/fit_operations.py on measured collectives
+
+    >>> from clustercast.physics.examples import CLUSTER, TIER
+    >>> launch_s(Spread(1.0, 4.0, 1.0, 1.0), CLUSTER._replace(scale_up=TIER._replace(launch_s=5.0)))
+    5.0
+    """
+    if where.n_spine > 1.0:
+        return cluster.spine.launch_s
+    if where.n_rail > 1.0:
+        return cluster.rail.launch_s
+    if where.n_scale_up > 1.0:
+        return cluster.scale_up.launch_s
+    return cluster.package.launch_s
+
+
+@formula
 def latency_s(where: Spread, cluster: Cluster) -> float:
     """Latency of one pass of a collective over every tier that it crosses.
 
-        launch of the outermost tier + sum over tiers of hops * latency
+        sum over tiers of hops * latency
 
     Source:  [thakur2005]
 
     >>> from clustercast.physics.examples import CLUSTER, TIER
-    >>> latency_s(Spread(1.0, 4.0, 1.0, 1.0), CLUSTER._replace(scale_up=TIER._replace(latency_s=1.0, launch_s=5.0)))
-    8.0
+    >>> latency_s(Spread(1.0, 4.0, 1.0, 1.0), CLUSTER._replace(scale_up=TIER._replace(latency_s=1.0)))
+    3.0
     """
-    launch_s = 0.0
-    if where.n_package > 1.0:
-        launch_s = cluster.package.launch_s
-    if where.n_scale_up > 1.0:
-        launch_s = cluster.scale_up.launch_s
-    if where.n_rail > 1.0:
-        launch_s = cluster.rail.launch_s
-    if where.n_spine > 1.0:
-        launch_s = cluster.spine.launch_s
     return (
-        launch_s
-        + hops(where.n_package) * cluster.package.latency_s
+        hops(where.n_package) * cluster.package.latency_s
         + hops(where.n_scale_up) * cluster.scale_up.latency_s
         + hops(where.n_rail) * cluster.rail.latency_s
         + hops(where.n_spine) * cluster.spine.latency_s
@@ -168,14 +177,17 @@ def ramped_s(start_s: float, stream_s: float, ramp_weight: float) -> float:
 
 @formula
 def stream_s(payload_bytes: float, where: Spread, cluster: Cluster) -> float:
-    """Bandwidth time of a hierarchical all-gather or reduce-scatter; the tiers work at once.
+    """Bandwidth time of an all-gather or reduce-scatter over nodes; the tiers work at once.
 
-        max over tiers of (n_t - 1) / n_t * payload / (ranks further in) / bandwidth_t
+        inside   (g - 1) / g * payload / bandwidth                 g ranks of a domain
+        rails    (n - 1) / n * payload / g / bandwidth             one ring through all n ranks, g ports a node
+        spine    (k - 1) / k * payload / (ranks further in) / bandwidth     k leaves
 
-    Every chip of a node drives its own network port, so a ring over nodes has their sum.
+    The longest of them. Every chip of a node drives its own network port, so a ring over nodes has
+    their sum.
 
     payload_bytes  the whole vector, not a shard
-    Source:        [thakur2005], hierarchy as in [cho2019]
+    Source:        [thakur2005]; rings over nodes as measured, [patarasuk2009]
 
     >>> from clustercast.physics.examples import CLUSTER
     >>> stream_s(8e9, Spread(1.0, 4.0, 1.0, 1.0), CLUSTER)
@@ -183,6 +195,7 @@ def stream_s(payload_bytes: float, where: Spread, cluster: Cluster) -> float:
     """
     longest_s = 0.0
     rest_bytes = payload_bytes
+    n_ranks = where.n_package * where.n_scale_up * where.n_rail * where.n_spine
     if where.n_package > 1.0:
         share = (where.n_package - 1.0) / where.n_package
         longest_s = share * rest_bytes / tier_bytes_per_s(cluster.package, where.n_package)
@@ -192,7 +205,7 @@ def stream_s(payload_bytes: float, where: Spread, cluster: Cluster) -> float:
         longest_s = max(longest_s, share * rest_bytes / tier_bytes_per_s(cluster.scale_up, where.n_scale_up))
         rest_bytes /= where.n_scale_up
     if where.n_rail > 1.0:
-        share = (where.n_rail - 1.0) / where.n_rail
+        share = (n_ranks - 1.0) / n_ranks
         longest_s = max(longest_s, share * rest_bytes / tier_bytes_per_s(cluster.rail, where.n_rail))
         rest_bytes /= where.n_rail
     if where.n_spine > 1.0:
@@ -205,7 +218,7 @@ def stream_s(payload_bytes: float, where: Spread, cluster: Cluster) -> float:
 def shard_exchange_s(payload_bytes: float, where: Spread, cluster: Cluster) -> float:
     """Time of an all-gather or a reduce-scatter.
 
-        t = ramped(latency, stream)
+        t = ramped(launch + latency, stream)
 
     payload_bytes  the whole vector: what each rank starts a reduce-scatter with or ends an all-gather with
     Source:        [thakur2005]
@@ -216,14 +229,15 @@ def shard_exchange_s(payload_bytes: float, where: Spread, cluster: Cluster) -> f
     """
     if where.n_package * where.n_scale_up * where.n_rail * where.n_spine <= 1.0:
         return 0.0
-    return ramped_s(latency_s(where, cluster), stream_s(payload_bytes, where, cluster), ramp(where, cluster))
+    start_s = launch_s(where, cluster) + latency_s(where, cluster)
+    return ramped_s(start_s, stream_s(payload_bytes, where, cluster), ramp(where, cluster))
 
 
 @formula
 def all_reduce_s(payload_bytes: float, where: Spread, cluster: Cluster) -> float:
     """Time of an all-reduce: reduce-scatter and all-gather, or the switch reduces.
 
-        t = ramped(2 latency, 2 stream / gain),   gain only inside one scale-up domain
+        t = ramped(launch + 2 latency, 2 stream / gain),   gain only inside one scale-up domain
 
     payload_bytes  the vector that every rank holds
     Source:        [thakur2005]; in-switch reduction [klenk2020]
@@ -237,7 +251,7 @@ def all_reduce_s(payload_bytes: float, where: Spread, cluster: Cluster) -> float
     gain = 1.0
     if where.n_rail * where.n_spine <= 1.0 and where.n_scale_up > 2.0:
         gain = cluster.scale_up.reduction_gain
-    start_s = 2.0 * latency_s(where, cluster)
+    start_s = launch_s(where, cluster) + 2.0 * latency_s(where, cluster)
     return ramped_s(start_s, 2.0 * stream_s(payload_bytes, where, cluster) / gain, ramp(where, cluster))
 
 
@@ -264,7 +278,7 @@ def exchange_bytes_per_s(tier: Tier, n_ranks: float) -> float:
 def all_to_all_s(inside_bytes: float, outside_bytes: float, where: Spread, cluster: Cluster) -> float:
     """Time of an all-to-all, given what one chip sends inside its scale-up domain and beyond it.
 
-        t = ramped(latency, max(inside / B_scale-up, outside / B_rail, spine share / B_spine))
+        t = ramped(launch + latency, max(inside / B_scale-up, outside / B_rail, spine share / B_spine))
 
     inside_bytes   sent by one chip to other chips of its domain, what it forwards for others included
     outside_bytes  sent by one chip to other domains
@@ -286,7 +300,8 @@ def all_to_all_s(inside_bytes: float, outside_bytes: float, where: Spread, clust
     if where.n_spine > 1.0:
         spine_bytes = outside_bytes * (n_outside - where.n_rail) / (n_outside - 1.0)
         longest_s = max(longest_s, spine_bytes / exchange_bytes_per_s(cluster.spine, where.n_spine))
-    return ramped_s(latency_s(where, cluster), longest_s, ramp(where, cluster))
+    start_s = launch_s(where, cluster) + latency_s(where, cluster)
+    return ramped_s(start_s, longest_s, ramp(where, cluster))
 
 
 @formula
@@ -326,7 +341,7 @@ def distinct_nodes(n_nodes: float, n_choices: float) -> float:
     """
     if n_nodes <= 1.0:
         return 1.0
-    return n_nodes * (1.0 - (1.0 - 1.0 / n_nodes) ** n_choices)
+    return n_nodes * (1.0 - float((1.0 - 1.0 / n_nodes) ** n_choices))
 
 
 @formula

@@ -69,6 +69,7 @@ STACK = records.Stack(
     gradient_pass_bytes=8.0,
     element_bytes_factor=1.0,
     matmul_factor=1.0,
+    expert_factor=0.8,
     host_layer_forward_s=0.0,
     host_layer_backward_s=0.0,
     host_moe_layer_s=0.0,

@@ -84,7 +84,8 @@ def compiled(function: Callable[..., Any], *helpers: Callable[..., Any]) -> Call
     folder = user_cache_path("clustercast", appauthor=False) / f"compiled-{sources_hash(source)}"
     stem = f"{source.stem}.{function.__name__}"
     if not any(folder.rglob(f"{stem}*.nbc")):
-        print("compiling the formulas for this machine (once, about ten seconds) ...", file=sys.stderr, flush=True)
+        sys.stderr.write("compiling the formulas for this machine (once, about ten seconds) ...\n")
+        sys.stderr.flush()
     svml, cache_folder = numba.config.DISABLE_INTEL_SVML, numba.config.CACHE_DIR  # type: ignore[attr-defined]
     numba.config.DISABLE_INTEL_SVML, numba.config.CACHE_DIR = True, str(folder)  # type: ignore[attr-defined]
     try:

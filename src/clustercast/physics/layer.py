@@ -143,7 +143,8 @@ def experts_cost(rows: float, columns: float, depth: float, n_experts: float, se
     chip = setting.chip
     precision = setting.precision
     hbm = chip.hbm_bytes_per_s
-    rate = chip.expert_flop_per_s * chip.clock_fraction * setting.stack.matmul_factor * setting.kernels.expert_fraction
+    rate = chip.expert_flop_per_s * chip.clock_fraction * setting.stack.matmul_factor
+    rate *= setting.kernels.matmul_fraction * setting.stack.expert_factor
     inputs = rows * depth
     outputs = rows * columns
     weights = depth * columns * n_experts

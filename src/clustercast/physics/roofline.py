@@ -212,7 +212,7 @@ def touched_experts(n_experts: float, n_active: float, tokens: float) -> float:
     >>> touched_experts(8.0, 2.0, 1.0)
     2.0
     """
-    return n_experts * (1.0 - (1.0 - n_active / n_experts) ** tokens)
+    return n_experts * (1.0 - float((1.0 - n_active / n_experts) ** tokens))
 
 
 @formula

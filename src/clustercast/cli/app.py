@@ -1,0 +1,90 @@
+"""The commands, put together, and what the process does with their errors."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from clustercast import __version__, errors
+from clustercast.cli import catalog, estimate, failures, plan, rules
+
+app = typer.Typer(
+    help="How long any LLM trains and how fast it serves on a cluster of any chip, and what limits it.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
+)
+app.command()(estimate.estimate)
+app.command()(plan.plan)
+app.add_typer(catalog.chips, name="chips")
+app.add_typer(catalog.models, name="models")
+app.add_typer(catalog.fabrics, name="fabrics")
+app.command()(rules.rules)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """How long any LLM trains and how fast it serves on a cluster of any chip, and what limits it."""
+    if version:
+        typer.echo(f"clustercast {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def run(arguments: Sequence[str], prog_name: str = "clustercast") -> int:
+    """Run one command line; the exit status. Nothing escapes as a traceback."""
+    as_json = "--json" in arguments
+    try:
+        status = typer.main.get_command(app).main(list(arguments), prog_name=prog_name, standalone_mode=False)
+        sys.stdout.flush()
+    except errors.ClustercastError as error:
+        return failures.report(error, as_json=as_json)
+    except typer.TyperException as error:
+        return failures.usage(error, as_json=as_json)
+    except BrokenPipeError:
+        return quiet_pipe()
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 (the last door: a traceback never reaches a user)
+        return failures.our_fault(error, as_json=as_json)
+    return status if isinstance(status, int) else errors.EXIT_DONE
+
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+
+def quiet_pipe() -> int:
+    """The reader has gone (`| head`): leave without a word, at exit too."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return errors.EXIT_DONE
+
+
+def main() -> int:
+    """The `clustercast` command."""
+    return _process(sys.argv[1:])
+
+
+def estimate_main() -> int:
+    """The `estimate` command, the same as `clustercast estimate`."""
+    return _process(["estimate", *sys.argv[1:]])
+
+
+def _process(arguments: Sequence[str]) -> int:
+    import gc
+
+    gc.disable()  # short-lived: collecting cycles costs more than it frees
+    try:
+        return run(arguments)
+    except BrokenPipeError:
+        return quiet_pipe()
+    except KeyboardInterrupt:
+        return INTERRUPTED

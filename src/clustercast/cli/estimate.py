@@ -1,0 +1,46 @@
+"""`clustercast estimate`."""
+
+from clustercast.cli import options
+
+
+def estimate(
+    chip: options.Chip,
+    model: options.Model,
+    *,
+    count: options.Count = None,
+    tokens: options.Tokens = None,
+    gbs: options.Gbs = None,
+    seq: options.Seq = None,
+    precision: options.Precision = None,
+    plan: options.Plan = "",
+    isl: options.Isl = None,
+    osl: options.Osl = None,
+    batch: options.Batch = None,
+    set_: options.Set = None,
+    fabric: options.Fabric = None,
+    stack: options.Stack = None,
+    engine: options.Engine = "vllm",
+    json: options.Json = False,
+) -> None:
+    """How long a model trains and how fast it serves, with which plan, and what limits it."""
+    import clustercast
+    from clustercast import report
+
+    result = clustercast.estimate(
+        chip,
+        model,
+        n_chips=options.whole("--count", count),
+        tokens=options.count("--tokens", tokens),
+        global_batch=options.whole("--gbs", gbs),
+        seq_len=options.whole("--seq", seq),
+        precision=precision,
+        plan=plan,
+        input_len=options.whole("--isl", isl),
+        output_len=options.whole("--osl", osl),
+        batch=options.whole("--batch", batch),
+        fabric=fabric,
+        stack=stack,
+        engine=engine,
+        settings=tuple(set_ or ()),
+    )
+    report.show(result, as_json=json)

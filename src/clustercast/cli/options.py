@@ -1,0 +1,108 @@
+"""The options that several commands share, and their text to numbers.
+
+Every option is text to typer, so that a wrong value gives the same kind of message as a wrong name.
+"""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clustercast import errors, units
+
+if TYPE_CHECKING:
+    import datetime
+
+Chip = Annotated[
+    str, typer.Option("--chip", metavar="NAME", help="Chip: a name or alias of `chips list`, or the path of a YAML file.")
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="Model: a name or alias of `models list`, a size like 70B, or the path of a YAML file or config.json.",
+    ),
+]
+Count = Annotated[
+    str | None, typer.Option("--count", metavar="N", help="Chips. Default: the workload's reference count.")
+]
+Tokens = Annotated[str | None, typer.Option("--tokens", metavar="T", help="Training tokens, like 13T.")]
+Gbs = Annotated[str | None, typer.Option("--gbs", metavar="SEQS", help="Global batch: sequences per optimizer step.")]
+Seq = Annotated[str | None, typer.Option("--seq", metavar="LEN", help="Tokens per training sequence.")]
+Precision = Annotated[
+    str | None, typer.Option("--precision", metavar="P", help="Precision recipe, like bf16 or fp8-block.")
+]
+Plan = Annotated[
+    str, typer.Option("--plan", metavar="PLAN", help="What is fixed of the plan: tp=8,pp=16,... The rest is searched.")
+]
+Isl = Annotated[str | None, typer.Option("--isl", metavar="N", help="Serving: tokens of a prompt.")]
+Osl = Annotated[str | None, typer.Option("--osl", metavar="N", help="Serving: tokens of an answer.")]
+Batch = Annotated[
+    str | None,
+    typer.Option(
+        "--batch",
+        metavar="N",
+        help="Serving: sequences in flight on all chips. Default: the most that fit and keep TPOT at 50 ms.",
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change the chip: chip.hbm_bandwidth=6TB/s. May be repeated."),
+]
+Fabric = Annotated[
+    str | None, typer.Option("--fabric", metavar="NAME", help="Fabric of `fabrics list`. Default: the chip's usual one.")
+]
+Stack = Annotated[str | None, typer.Option("--stack", metavar="NAME", help="Training software stack.")]
+Engine = Annotated[str, typer.Option("--engine", metavar="NAME", help="Serving engine.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+def count(option: str, text: str | None) -> float | None:
+    """A number of things as people write it: 13T, 60M, 1.5e12.
+
+    >>> count("--tokens", "13T"), count("--tokens", None)
+    (13000000000000.0, None)
+    """
+    if text is None:
+        return None
+    try:
+        return units.parse(text, "count")
+    except ValueError:
+        raise errors.WrongInput(
+            f"{option}: expected a number like 1024, 10k or 13T, got {text!r}", hint=_without_commas(text)
+        ) from None
+
+
+def whole(option: str, text: str | None) -> int | None:
+    """A whole number of things.
+
+    >>> whole("--count", "10k"), whole("--count", None)
+    (10000, None)
+    """
+    value = count(option, text)
+    if value is None:
+        return None
+    if value != int(value):
+        raise errors.WrongInput(f"{option}: expected a whole number, got {text!r}")
+    return int(value)
+
+
+def _without_commas(text: str) -> str | None:
+    plain = text.replace(",", "").replace("_", "")
+    return f"write {plain}" if plain != text and plain.isascii() and plain.isdigit() else None
+
+
+def day(option: str, text: str | None) -> "datetime.date | None":
+    """A day of the calendar as 2026-01-31.
+
+    >>> day("--on", "2023-11-17")
+    datetime.date(2023, 11, 17)
+    """
+    if text is None:
+        return None
+    import datetime
+
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError:
+        raise errors.WrongInput(f"{option}: expected a day like 2026-01-31, got {text!r}") from None

@@ -1,0 +1,107 @@
+"""Both halves of the answer, each with its reason where it has none."""
+
+from clustercast.catalog import constants
+from clustercast.errors import NoAnswer, Number
+from clustercast.estimates.question import Asked, Question, fill
+from clustercast.estimates.result import Assumption, Estimate, Serving, Training
+from clustercast.estimates.serving import serve_estimate
+from clustercast.estimates.training import rent, train
+
+FEW_CHIPS_IDLE = 0.1
+
+
+def estimate(asked: Asked) -> Estimate:
+    """How long the model trains and how fast it serves.
+
+    Raises WrongInput for a wrong question; NoAnswer, with the numbers, when neither half has an answer.
+    """
+    question = fill(asked)
+    warnings = list(question.warnings)
+    training: Training | None = None
+    serving: Serving | None = None
+    reasons: dict[str, NoAnswer] = {}
+    if question.silicon.recipe.serving_only:
+        reasons["training"] = NoAnswer(f"precision {question.precision} is for serving only")
+    else:
+        try:
+            training = train(question)
+        except NoAnswer as error:
+            reasons["training"] = error
+    try:
+        serving, remark = serve_estimate(question)
+        if remark:
+            warnings.append(remark)
+    except NoAnswer as error:
+        reasons["serving"] = error
+    if training is None and serving is None:
+        raise neither(reasons)
+    if training is not None and training.plan["idle"] > FEW_CHIPS_IDLE * question.n_chips:
+        warnings.append(
+            f"the best plan leaves {training.plan['idle']:,} of {question.n_chips:,} chips idle: "
+            f"a global batch with more divisors than {question.job.global_batch:,} would use more"
+        )
+    return Estimate(
+        chip=question.chip.name,
+        chip_name=question.chip.full_name,
+        count=question.n_chips,
+        model=question.model.name,
+        model_name=question.model.full_name,
+        model_resolved_as=question.model.resolved_as,
+        fabric=question.fabric.name,
+        fabric_name=question.fabric.full_name,
+        total_params=question.total_params,
+        active_params=question.active_params,
+        seq_len=question.job.seq_len,
+        precision=question.precision,
+        serving_precision=question.precision,
+        training=training,
+        training_reason=_reason(reasons.get("training")),
+        serving=serving,
+        serving_reason=_reason(reasons.get("serving")),
+        assumptions=(*question.assumptions, *job_assumptions(question)),
+        warnings=tuple(warnings),
+    )
+
+
+def _reason(error: NoAnswer | None) -> str | None:
+    if error is None:
+        return None
+    return f"{error.message}; {error.hint}" if error.hint else error.message
+
+
+def neither(reasons: dict[str, NoAnswer]) -> NoAnswer:
+    """One error for two halves without an answer."""
+    numbers: dict[str, Number] = {}
+    for half, error in reasons.items():
+        numbers.update({f"{half}_{name}": value for name, value in error.numbers.items()})
+    hints = "; ".join(f"{half}: {error.hint}" for half, error in reasons.items() if error.hint)
+    message = "; ".join(error.message for error in reasons.values())
+    return NoAnswer(message, hint=hints or None, numbers=numbers)
+
+
+def job_assumptions(question: Question) -> tuple[Assumption, ...]:
+    """Constants that move the answer and that nobody was asked for."""
+    said = []
+    for section, name in (
+        ("reliability", "chip_mtbf_s"),
+        ("reliability", "checkpoint_save_s"),
+        ("power", "pue"),
+        ("power", "wall_over_chip"),
+        ("serving", "tpot_s"),
+    ):
+        found = constants.default(section, name)
+        said.append(Assumption(name, found.value, found.kind, found.note or found.source, found.low, found.high))
+    usd_per_h, basis = rent(question)
+    said.append(Assumption("usd_per_chip_hour", usd_per_h, "reported", basis))
+    for name in ("matmul_fraction", "matmul_memory_fraction", "attention_forward_fraction"):
+        curve = question.silicon.constants[name]
+        said.append(Assumption(name, curve.value, curve.kind, curve.note or curve.source, curve.low, curve.high))
+    for name in ("matmul_factor", "expert_factor", "tp_overlap", "ep_overlap", "dp_overlap"):
+        number = question.stack.constants[name]
+        source = number.note or number.source
+        said.append(Assumption(f"{question.stack.name}.{name}", number.value, number.kind, source, number.low, number.high))
+    engine = question.engine.constants["host_step_s"]
+    said.append(
+        Assumption(f"{question.engine.name}.host_step_s", engine.value, engine.kind, engine.note, engine.low, engine.high)
+    )
+    return tuple(said)

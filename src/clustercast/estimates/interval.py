@@ -1,0 +1,27 @@
+"""The 80 % interval: wider with less evidence, with scale, and for mixtures of experts."""
+
+import math
+
+from clustercast.catalog import constants
+
+BASE = {"measured chip": "measured_chip", "measured family": "measured_family", "datasheet only": "datasheet_only"}
+REFERENCE_CHIPS = 1000.0
+
+
+def half_width(evidence: str, n_chips: int, *, mixture: bool, purpose: str = "interval") -> float:
+    """Half width of the interval of ln(time).
+
+        base(evidence) + mixture + slope * log10(chips / 1,000) beyond 1,000 chips
+
+    purpose  the section of defaults.yaml that holds the widths
+    """
+    width = constants.default(purpose, BASE[evidence]).value
+    if mixture:
+        width += constants.default(purpose, "mixture").value
+    decades = max(0.0, math.log10(n_chips / REFERENCE_CHIPS))
+    return width + constants.default(purpose, "per_decade_of_chips").value * decades
+
+
+def around(value: float, width: float) -> tuple[float, float]:
+    """Low and high around a time."""
+    return value * math.exp(-width), value * math.exp(width)

@@ -1,0 +1,239 @@
+"""The training half: the best plan (or the given one), its step, and the job that it makes."""
+
+import math
+import time
+
+from clustercast import records, units
+from clustercast.catalog import constants
+from clustercast.errors import NoAnswer, Number, WrongInput
+from clustercast.estimates import interval
+from clustercast.estimates.elasticity import elasticity, limiting
+from clustercast.estimates.question import Question
+from clustercast.estimates.result import Search, Terms, Training, TrainingMemory
+from clustercast.physics.job import energy_j, goodput_fraction, rent_usd, training_s
+from clustercast.physics.training import training_step
+from clustercast.plans import rules, search, text
+
+NEEDED = ("tp", "pp", "dp")
+
+
+def choose(question: Question, fixed: dict[str, int]) -> tuple[records.Plan, Search]:
+    """The plan to answer for: the fastest that fits, with what the user fixed held.
+
+    Raises WrongInput when what is fixed breaks a rule, NoAnswer with the numbers when nothing fits.
+    """
+    started = time.perf_counter()
+    setting = question.setting()
+    if all(name in fixed for name in NEEDED):
+        plan = given(setting, fixed)
+        broken = rules.first_broken(plan, setting.model, setting.job, question.n_chips)
+        if broken:
+            raise WrongInput(f"--plan: {broken}", hint=suggestion(setting, fixed, question.n_chips))
+        if "micro_batch" in fixed and "recompute" in fixed and "zero" in fixed:
+            step = training_step(setting, plan)
+            if step.memory_bytes > step.capacity_bytes:
+                raise too_large(question, plan, step.memory_bytes, step.capacity_bytes, "the given plan")
+            return plan, Search(1, 1, {}, time.perf_counter() - started, fixed)
+    check_fixed(setting, fixed, question.n_chips)
+    found = search.fastest(setting, question.n_chips, fixed)
+    wall_s = time.perf_counter() - started
+    if not found.plans:
+        if found.least_plan is None:
+            raise WrongInput(
+                f"--plan: no legal plan for {question.n_chips:,} chips holds {_shown(fixed)}",
+                hint=suggestion(setting, fixed, question.n_chips),
+            )
+        capacity = setting.chip.hbm_bytes - setting.chip.reserved_bytes
+        raise too_large(question, found.least_plan, found.least_bytes, capacity, "the plan that needs least")
+    return found.plans[0], Search(found.n_considered, found.n_feasible, found.rejected, wall_s, fixed)
+
+
+def _shown(fixed: dict[str, int]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in fixed.items()) or "anything"
+
+
+def given(setting: records.Setting, fixed: dict[str, int]) -> records.Plan:
+    """A whole plan from a given one: what is not said is at its neutral value."""
+    neutral = records.Plan(1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 0, 0, 0, 0, 0, 0)
+    plan = neutral._replace(**fixed)
+    if "sequence_parallel" not in fixed:
+        together = plan.tp > 1 and (setting.job.seq_len // plan.cp) % plan.tp == 0
+        plan = plan._replace(sequence_parallel=int(together))
+    return plan
+
+
+def check_fixed(setting: records.Setting, fixed: dict[str, int], n_chips: int) -> None:
+    """Raise WrongInput for a fixed dimension that no plan can have."""
+    model, job = setting.model, setting.job
+    broken = rules.tp_broken(fixed.get("tp", 1), model)
+    broken = broken or rules.experts_broken(fixed.get("ep", 1), fixed.get("etp", 1), model)
+    if not broken and fixed.get("pp", 1) > model.n_layers:
+        broken = f"pipeline parallel {fixed['pp']} is more than {model.n_layers} layers"
+    if not broken and job.seq_len % fixed.get("cp", 1):
+        broken = f"context parallel {fixed['cp']} does not divide the sequence length {job.seq_len}"
+    per_step = fixed.get("dp", 1) * fixed.get("micro_batch", 1)
+    if not broken and job.global_batch % per_step:
+        broken = f"dp x micro-batch {per_step} does not divide the global batch {job.global_batch}"
+    used = math.prod(fixed.get(name, 1) for name in ("tp", "pp", "cp", "dp"))
+    if not broken and used > n_chips:
+        broken = f"tp x pp x cp x dp {used} is more than {n_chips} chips"
+    if broken:
+        raise WrongInput(f"--plan: {broken}", hint=suggestion(setting, fixed, n_chips))
+
+
+def suggestion(setting: records.Setting, fixed: dict[str, int], n_chips: int) -> str | None:
+    """Values that would do for the dimension that most likely broke."""
+    model, job = setting.model, setting.job
+    tp = fixed.get("tp", 1)
+    if rules.tp_broken(tp, model):
+        legal = [each for each in range(1, 2 * tp + 8) if not rules.tp_broken(each, model)]
+        return f"tensor parallel can be {', '.join(map(str, legal[:12]))}"
+    if fixed.get("ep", 1) > 1 and rules.experts_broken(fixed["ep"], 1, model) and model.n_moe_layers:
+        return f"expert parallel can be {', '.join(map(str, search.divisors(model.n_experts, 64)))}"
+    if fixed.get("pp", 1) > model.n_layers:
+        return f"the model has {model.n_layers} layers"
+    if job.global_batch % (fixed.get("dp", 1) * fixed.get("micro_batch", 1)):
+        near = search.divisors(job.global_batch, n_chips)
+        close = sorted(sorted(near, key=lambda each: abs(each - fixed.get("dp", 1)))[:5])
+        return f"data parallel near it that divides {job.global_batch}: {', '.join(map(str, close))}"
+    return None
+
+
+def too_large(
+    question: Question, plan: records.Plan, needed: float, capacity: float, which: str
+) -> NoAnswer:
+    """The answer for a plan or a model that does not fit, with the numbers and the smallest count that would do."""
+    smallest = smallest_count(question) if which != "the given plan" else None
+    numbers: dict[str, Number] = {
+        "needed_bytes": needed,
+        "available_bytes": capacity,
+        "count": question.n_chips,
+        "smallest_count": smallest,
+        "plan": text.as_text(plan),
+    }
+    hint = f"{smallest:,} {question.chip.name} would do" if smallest else "try more recompute, sharding or chips"
+    return NoAnswer(
+        f"training {question.model.name} does not fit {question.n_chips:,} x {question.chip.name}: {which} needs "
+        f"{units.gib(needed)} per chip, {units.gib(capacity)} are available",
+        hint=hint,
+        numbers=numbers,
+    )
+
+
+def smallest_count(question: Question) -> int | None:
+    """The fewest chips on which some plan fits, to within an eighth; None beyond the largest sensible cluster."""
+    low, high = question.n_chips, question.n_chips
+    most = max(question.job.global_batch * question.record.n_layers * 8, 8)
+    while True:
+        high = min(2 * high, most)
+        if search.fastest(question.setting(high), high, {}).plans:
+            break
+        if high >= most:
+            return None
+        low = high
+    while high - low > max(1, low // 8):
+        middle = (low + high) // 2
+        if search.fastest(question.setting(middle), middle, {}).plans:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def rent(question: Question) -> tuple[float, str]:
+    """USD per chip-hour, and where the price comes from."""
+    own = question.chip.get("price.rent")
+    if own is not None:
+        return own.value, f"rent, {question.chip.sources.get(own.source, own.source)}"
+    guess = constants.default("price", "usd_per_chip_hour_per_tflops")
+    usd = guess.value * question.silicon.chip.attention_flop_per_s / 1e12
+    return usd, f"rent, assumed at {guess.value} USD/h per dense TFLOP/s: no price of this chip is known"
+
+
+def train(question: Question) -> Training:
+    """The training half of an estimate."""
+    fixed = text.parse(question.asked.plan)
+    plan, looked = choose(question, fixed)
+    setting = question.setting()
+    step = training_step(setting, plan)
+    used = plan.tp * plan.pp * plan.cp * plan.dp
+    tokens_per_s = question.job.global_batch * question.job.seq_len / step.step_s
+    mtbf, save, restart = (
+        constants.default("reliability", name).value for name in ("chip_mtbf_s", "checkpoint_save_s", "restart_s")
+    )
+    goodput = goodput_fraction(float(question.n_chips), mtbf, save, restart)
+    total_s = training_s(question.tokens, tokens_per_s, goodput)
+    width = interval.half_width(
+        question.silicon.evidence, question.n_chips, mixture=question.record.n_moe_layers > 0
+    )
+    step_low, step_high = interval.around(step.step_s, width)
+    per_flop = step.step_s * used * setting.chip.matmul_flop_per_s
+    mfu = step.model_flop / per_flop
+    sixteen = setting.chip.attention_flop_per_s
+    busy = min(1.0, step.compute_s / step.step_s)
+    joules = None
+    if setting.chip.peak_w > 0:
+        joules = energy_j(
+            float(question.n_chips),
+            setting.chip.idle_w,
+            setting.chip.peak_w,
+            busy,
+            constants.default("power", "wall_over_chip").value,
+            constants.default("power", "pue").value,
+            total_s,
+        )
+    usd_per_h, basis = rent(question)
+    slopes = elasticity(setting, lambda other: training_step(other, plan).step_s, bubble=step.bubble_s / step.step_s)
+    day_s = 86400.0
+    return Training(
+        tokens=question.tokens,
+        days=total_s / day_s,
+        days_low=total_s * step_low / step.step_s / day_s,
+        days_high=total_s * step_high / step.step_s / day_s,
+        step_s=step.step_s,
+        step_s_low=step_low,
+        step_s_high=step_high,
+        step_s_bracket=(step.lower_s, step.upper_s),
+        tokens_per_s=tokens_per_s,
+        tokens_per_s_per_chip=tokens_per_s / question.n_chips,
+        mfu=mfu,
+        mfu_bf16=mfu * setting.chip.matmul_flop_per_s / sixteen,
+        hfu=step.hardware_flop / per_flop,
+        plan=text.as_dict(plan) | {
+            "global_batch": question.job.global_batch,
+            "precision": question.precision,
+            "chips": used,
+            "idle": question.n_chips - used,
+        },
+        plan_text=text.as_text(plan),
+        time_s=Terms(
+            compute=step.compute_s,
+            tp_comm=step.tp_comm_s,
+            cp_comm=step.cp_comm_s,
+            ep_comm=step.ep_comm_s,
+            pp_comm=step.pp_comm_s,
+            dp_comm=step.dp_comm_s,
+            bubble=step.bubble_s,
+            optimizer=step.optimizer_s,
+            host=step.host_s,
+            straggler=step.straggler_s,
+        ),
+        memory_bytes=TrainingMemory(
+            weights=step.weights_bytes,
+            gradients=step.gradients_bytes,
+            optimizer=step.optimizer_bytes,
+            activations=step.activations_bytes,
+            workspace=step.workspace_bytes,
+            total=step.memory_bytes,
+            capacity=step.capacity_bytes,
+        ),
+        limiting=limiting(slopes),
+        elasticity=slopes,
+        evidence=question.silicon.evidence,
+        stack=question.stack.name,
+        goodput=goodput,
+        energy_mwh=None if joules is None else joules / 3.6e9,
+        cost_usd=rent_usd(float(question.n_chips), usd_per_h, total_s),
+        price_basis=basis,
+        search=looked,
+    )

@@ -1,0 +1,75 @@
+"""Results to look at: text for people, one JSON document for programs."""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clustercast.catalog import ChipProfile, FabricProfile, ModelProfile
+    from clustercast.report.layout import Block
+
+__all__ = ["show", "show_chips", "show_fabrics", "show_models"]
+
+
+def show(result: Any, *, as_json: bool) -> None:
+    """Print one result: an estimate, a ranking of plans, a verdict of rules or a profile of the catalogue."""
+    document, blocks = _document(result) if as_json else None, [] if as_json else _blocks(result)
+    _print(document, blocks)
+
+
+def show_chips(profiles: Sequence["ChipProfile"], *, as_json: bool) -> None:
+    """Print the table of chips."""
+    from clustercast.report import profiles as render
+
+    _print(*(render.chips_document(profiles), []) if as_json else (None, render.chips(profiles)))
+
+
+def show_models(profiles: Sequence["ModelProfile"], *, as_json: bool) -> None:
+    """Print the table of models."""
+    from clustercast.report import profiles as render
+
+    _print(*(render.models_document(profiles), []) if as_json else (None, render.models(profiles)))
+
+
+def show_fabrics(profiles: Sequence["FabricProfile"], *, as_json: bool) -> None:
+    """Print the table of fabrics."""
+    from clustercast.report import profiles as render
+
+    _print(*(render.fabrics_document(profiles), []) if as_json else (None, render.fabrics(profiles)))
+
+
+def _print(document: dict[str, Any] | None, blocks: "Sequence[Block]") -> None:
+    from clustercast.report import json, terminal
+
+    if document is not None:
+        terminal.write_raw(json.dumps(document), sys.stdout)
+    else:
+        terminal.write(blocks, sys.stdout)
+
+
+def _document(result: Any) -> dict[str, Any]:
+    if hasattr(result, "as_dict"):
+        document: dict[str, Any] = result.as_dict()
+        return document
+    from clustercast.report import profiles as render
+
+    return render.document(result)
+
+
+def _blocks(result: Any) -> "list[Block]":
+    kind = type(result).__name__
+    if kind == "Estimate":
+        from clustercast.report import text
+
+        return text.estimate(result)
+    if kind == "PlanRanking":
+        from clustercast.report import plans
+
+        return plans.ranking(result)
+    if kind == "RulesResult":
+        from clustercast.report import rules
+
+        return rules.verdicts(result)
+    from clustercast.report import profiles as render
+
+    return render.profile(result)

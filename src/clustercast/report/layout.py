@@ -1,0 +1,94 @@
+"""Lines, bars and tables before anybody knows where they will be shown."""
+
+import textwrap
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+WIDTH: Final = 80
+FULL: Final = "█"
+GAP: Final = "  "
+
+
+class Line(NamedTuple):
+    """One line of text, bold or dim where the terminal can."""
+
+    text: str
+    style: str = ""  # bold, dim
+
+
+class Table(NamedTuple):
+    """Rows under headings. A column of numbers is flush right; `flexible` columns give way when it is too wide."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    right: frozenset[int] = frozenset()
+    flexible: tuple[int, ...] = ()
+
+
+Block = str | Line | Table
+
+
+def wrap(text: str, indent: str = "", hanging: str | None = None) -> list[Block]:
+    """A paragraph in lines of the page's width.
+
+    >>> wrap("a " * 50)[0] == " ".join("a" * 40)
+    True
+    """
+    later = indent if hanging is None else hanging
+    return list(textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=later, break_on_hyphens=False))
+
+
+def bar(share: float, width: int) -> str:
+    """A bar of `width` characters at a share of 1; the smallest share that is not nothing is one character.
+
+    >>> bar(0.5, 8), bar(0.001, 8), bar(0.0, 8)
+    ('████', '█', '')
+    """
+    if share <= 0.0:
+        return ""
+    return FULL * max(1, min(width, round(share * width)))
+
+
+def percent(share: float) -> str:
+    """A share with one decimal.
+
+    >>> percent(0.4567)
+    '45.7 %'
+    """
+    return f"{100.0 * share:.1f} %"
+
+
+def short(value: float, digits: int = 3) -> str:
+    """A number with so many digits, thousands apart, never in powers of ten.
+
+    >>> short(123456.0), short(3.14159), short(0.01234), short(0.0)
+    ('123,456', '3.14', '0.0123', '0')
+    """
+    if value == 0.0:
+        return "0"
+    if abs(value) >= 10.0 ** (digits - 1):
+        return f"{value:,.0f}"
+    shown = f"{value:.{digits}g}"
+    return f"{value:.{digits + 4}f}".rstrip("0") if "e" in shown else shown
+
+
+def lines_of(table: Table) -> list[str]:
+    """A table as aligned text of at most the page's width; a cell that had to be cut ends in an ellipsis."""
+    widths = [
+        max(len(cell) for cell in column)
+        for column in zip(table.columns, *table.rows, strict=True)
+    ]
+    excess = sum(widths) + len(GAP) * (len(widths) - 1) - WIDTH
+    for place in table.flexible:
+        cut = min(max(excess, 0), max(0, widths[place] - max(6, len(table.columns[place]))))
+        widths[place] -= cut
+        excess -= cut
+    return [_row(cells, widths, table.right) for cells in (table.columns, *table.rows)]
+
+
+def _row(cells: Sequence[str], widths: list[int], right: frozenset[int]) -> str:
+    shown = []
+    for place, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        fitted = cell if len(cell) <= width else cell[: width - 1] + "…"
+        shown.append(fitted.rjust(width) if place in right else fitted.ljust(width))
+    return GAP.join(shown).rstrip()

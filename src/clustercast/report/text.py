@@ -1,0 +1,287 @@
+"""An estimate as the answer that a planner wants: one sentence first, then why, then what it rests on."""
+
+from dataclasses import asdict
+from typing import Final
+
+from clustercast import units
+from clustercast.estimates.result import Assumption, Elasticity, Estimate, Serving, Training
+from clustercast.report.layout import Block, Line, bar, percent, short, wrap
+
+CAUSES: Final = {
+    "compute": "compute",
+    "tp_comm": "tensor parallel",
+    "cp_comm": "context parallel",
+    "ep_comm": "expert all-to-all",
+    "pp_comm": "pipeline sends",
+    "dp_comm": "gradients, weights",
+    "bubble": "pipeline bubble",
+    "optimizer": "optimizer",
+    "host": "host",
+    "straggler": "stragglers",
+}
+RESOURCES: Final = {
+    "flops": "compute",
+    "hbm_bandwidth": "HBM bandwidth",
+    "hbm_capacity": "HBM capacity",
+    "scale_up": "scale-up links",
+    "scale_out": "scale-out network",
+    "latency": "latency",
+    "host": "host speed",
+    "bubble": "pipeline bubble",
+}
+LIMITS: Final = {"compute": "compute", **{name: text for name, text in RESOURCES.items() if name != "flops"}}
+DECODE: Final = {
+    "compute": "compute",
+    "weights": "reading weights",
+    "kv_cache": "reading KV cache",
+    "comm": "communication",
+    "host": "host",
+}
+BAR: Final = 36
+MOST_ASSUMPTIONS: Final = 12
+STEP_UP: Final = 1.1  # resources are shown for 10 % more of each
+LEAST_SHOWN: Final = 0.0005  # of an effect, as a share
+
+
+def estimate(est: Estimate) -> list[Block]:
+    """The whole answer in lines of at most 80 characters."""
+    blocks: list[Block] = headline(est)
+    params = units.count(est.total_params)
+    if est.active_params < 0.999 * est.total_params:
+        params += f" parameters, {units.count(est.active_params)} active"
+    else:
+        params += " parameters"
+    blocks += wrap(f"{est.model_name}: {params} ({est.model_resolved_as})", "  ", "    ")
+    blocks += wrap(f"{est.chip_name} in {est.fabric_name}", "  ", "    ")
+    for half, reason in (("training", est.training_reason), ("serving", est.serving_reason)):
+        if reason:
+            blocks += ["", *wrap(f"No answer for {half}: {reason}")]
+    if est.training:
+        blocks += ["", *training(est, est.training)]
+    if est.serving:
+        blocks += ["", *serving(est, est.serving)]
+    blocks += ["", *assumptions(est.assumptions)]
+    if est.warnings:
+        blocks += ["", Line("Warnings", "bold")]
+        for each in est.warnings:
+            blocks += wrap(each, "  ", "    ")
+    return blocks
+
+
+def headline(est: Estimate) -> list[Block]:
+    """The sentence that answers the question."""
+    said = []
+    if est.training:
+        done = est.training
+        took = duration(done.days)
+        low, high = short(done.days_low), short(done.days_high)
+        said.append(
+            f"{est.count:,} {est.chip} train {est.model} on {units.count(done.tokens)} tokens in {took} "
+            f"({low}–{high} days, 80 % interval)."
+        )
+    if est.serving:
+        rate = short(est.serving.output_tokens_per_s_per_chip)
+        said.append(
+            f"{'They serve it' if est.training else f'{est.count:,} {est.chip} serve {est.model}'} at {rate} output "
+            f"tokens/s per chip, {short(est.serving.tpot_ms)} ms per token, first token after "
+            f"{milliseconds(est.serving.ttft_ms)}."
+        )
+    return [Line(str(line), "bold") for sentence in said for line in wrap(sentence)]
+
+
+def duration(days: float) -> str:
+    """Days as people say them.
+
+    >>> duration(310.2), duration(3.21), duration(0.1)
+    ('310 days', '3.21 days', '2.4 hours')
+    """
+    return f"{short(days)} days" if days >= 1.0 else f"{short(24.0 * days, 2)} hours"
+
+
+def milliseconds(value_ms: float) -> str:
+    """A duration given in milliseconds, in the unit a person would pick.
+
+    >>> milliseconds(12.34), milliseconds(2345.6)
+    ('12.3 ms', '2.35 s')
+    """
+    return units.seconds(value_ms / 1e3)
+
+
+def training(est: Estimate, done: Training) -> list[Block]:
+    """The plan, where the time goes, what limits, memory, energy and money."""
+    lower, upper = done.step_s_bracket
+    blocks: list[Block] = [Line("Training", "bold")]
+    blocks += wrap(f"plan: {plan_in_words(est, done)}", "  ", "        ")
+    blocks += wrap(f"--plan {done.plan_text}", "        ", "          ")
+    looked = done.search
+    if looked.n_considered > 1:
+        blocks += wrap(
+            f"fastest of {looked.n_considered:,} plans, {looked.n_feasible:,} costed whole, {looked.wall_s:.2f} s",
+            "        ",
+        )
+    blocks += [
+        "",
+        f"  step {units.seconds(done.step_s)} ({short(done.step_s_low)}–{short(done.step_s_high)} s)"
+        f", {units.count(done.tokens_per_s)} tokens/s, {short(done.tokens_per_s_per_chip)} per chip",
+    ]
+    times = asdict(done.time_s)
+    longest = max(times.values())
+    for name, text in CAUSES.items():
+        if times[name] > 0.0:
+            share = times[name] / done.step_s
+            chart = bar(times[name] / longest, BAR)
+            blocks.append(f"    {text:<18} {units.seconds(times[name]):>9} {percent(share):>7} {chart}".rstrip())
+    blocks += wrap(
+        f"everything overlapped {units.seconds(lower)} ≤ estimate {units.seconds(done.step_s)} ≤ nothing overlapped "
+        f"{units.seconds(upper)}",
+        "    ",
+    )
+    blocks += ["", *limits(done.limiting, done.elasticity, "throughput")]
+    memory = done.memory_bytes
+    parts = (
+        ("weights", memory.weights),
+        ("gradients", memory.gradients),
+        ("optimizer", memory.optimizer),
+        ("activations", memory.activations),
+        ("workspace", memory.workspace),
+    )
+    blocks += ["", *memory_bars(parts, memory.total, memory.capacity)]
+    blocks += [
+        "",
+        f"  MFU {percent(done.mfu)} of dense {est.precision} peak, HFU {percent(done.hfu)}, "
+        f"goodput {percent(done.goodput)}",
+    ]
+    spent = []
+    if done.energy_mwh is not None:
+        spent.append(f"energy {short(done.energy_mwh)} MWh")
+    if done.cost_usd is not None:
+        spent.append(f"cost {units.count(done.cost_usd)} USD ({done.price_basis})")
+    blocks += wrap(", ".join(spent), "  ", "    ")
+    blocks += wrap(f"evidence: {done.evidence}; software: {done.stack}", "  ", "    ")
+    return blocks
+
+
+def plan_in_words(est: Estimate, done: Training) -> str:
+    """What the plan does, for people who do not read flags."""
+    plan = done.plan
+    ways = [
+        (f"tensor parallel {plan['tp']}", plan["tp"] > 1),
+        (f"context parallel {plan['cp']}", plan["cp"] > 1),
+        (f"pipeline of {plan['pp']} stages" + (f" x {plan['vpp']} turns" if plan["vpp"] > 1 else ""), plan["pp"] > 1),
+        (f"data parallel {plan['dp']}" + (f" with ZeRO-{plan['zero']}" if plan["zero"] else ""), plan["dp"] > 1),
+        (f"expert parallel {plan['ep']}", plan["ep"] > 1),
+        (f"expert tensor parallel {plan['etp']}", plan["etp"] > 1),
+    ]
+    said = [text for text, holds in ways if holds] or ["one chip"]
+    said.append(f"micro-batch {plan['micro_batch']} of {plan['global_batch']:,} x {est.seq_len:,} tokens")
+    said.append(f"{plan['recompute']} recompute" if plan["recompute"] != "none" else "nothing recomputed")
+    idle = f", {plan['idle']:,} idle" if plan["idle"] else ""
+    return f"{', '.join(said)}, {plan['precision']} on {plan['chips']:,} chips{idle}"
+
+
+def limits(limiting: str, slopes: Elasticity, of: str) -> list[Block]:
+    """What limits, and what ten per cent more of each resource buys."""
+    gains = {
+        name: STEP_UP ** getattr(slopes, name) - 1.0
+        for name in ("flops", "hbm_bandwidth", "scale_up", "scale_out", "latency", "host")
+    }
+    said = [
+        f"{'less ' if name == 'latency' else ''}{RESOURCES[name]} {100.0 * gain:+.1f} %"
+        for name, gain in sorted(gains.items(), key=lambda item: -item[1])
+        if abs(gain) >= LEAST_SHOWN
+    ]
+    blocks = wrap(f"limited by {LIMITS.get(limiting, limiting)}", "  ")
+    if said:
+        blocks += wrap(f"10 % more of it moves {of}: {', '.join(said)}", "    ", "      ")
+    return blocks
+
+
+def memory_bars(parts: tuple[tuple[str, float], ...], total: float, capacity: float) -> list[Block]:
+    """What lies in a chip's memory."""
+    blocks: list[Block] = [
+        f"  memory {units.gib(total)} of {units.gib(capacity)} per chip ({percent(total / capacity)})"
+    ]
+    for name, held in parts:
+        if held > 0.0:
+            share = held / capacity
+            chart = bar(share, BAR)
+            blocks.append(f"    {name:<18} {units.gib(held):>9} {percent(share):>7} {chart}".rstrip())
+    return blocks
+
+
+def serving(est: Estimate, done: Serving) -> list[Block]:
+    """Latency, throughput, replica, what limits either phase, and the KV cache."""
+    plan = done.plan
+    ways = [
+        f"{text} {plan[name]}"
+        for name, text in (
+            ("tp", "tensor parallel"),
+            ("pp", "pipeline"),
+            ("attention_dp", "attention data parallel"),
+            ("ep", "expert parallel"),
+            ("etp", "expert tensor parallel"),
+        )
+        if plan.get(name, 1) > 1
+    ]
+    blocks: list[Block] = [
+        Line(f"Serving, {done.input_len:,} tokens in, {done.output_len:,} out", "bold"),
+        *wrap(
+            f"{done.replicas:,} replicas of {plan['chips']} chips ({', '.join(ways) or 'one chip'}), "
+            f"{done.batch:,} sequences in flight, {done.batch_per_replica:,} per replica; {done.max_batch:,} would fit",
+            "  ",
+            "    ",
+        ),
+        f"  TTFT {milliseconds(done.ttft_ms)} ({milliseconds(done.ttft_ms_low)}–{milliseconds(done.ttft_ms_high)}), "
+        f"TPOT {milliseconds(done.tpot_ms)} ({milliseconds(done.tpot_ms_low)}–{milliseconds(done.tpot_ms_high)})",
+        f"  tokens/s per chip: {short(done.output_tokens_per_s_per_chip)} decoding, "
+        f"{short(done.prefill_tokens_per_s_per_chip)} prefilling",
+    ]
+    for title, times in (("decode step", done.decode_time_ms), ("prefill", done.prefill_time_ms)):
+        whole = sum(times.values())
+        blocks += ["", f"  {title} {milliseconds(whole)}"]
+        for name, value in times.items():
+            if value > 0.0:
+                share = value / whole
+                chart = bar(share, BAR)
+                text = DECODE.get(name, name)
+                blocks.append(f"    {text:<18} {milliseconds(value):>9} {percent(share):>7} {chart}".rstrip())
+        slopes, limiting = (
+            (done.elasticity, done.limiting_decode)
+            if title != "prefill"
+            else (done.elasticity_prefill, done.limiting_prefill)
+        )
+        blocks += limits(limiting, slopes, "decoding" if title != "prefill" else "prefilling")
+    memory = done.memory_bytes
+    parts = (("weights", memory.weights), ("KV cache", memory.kv_cache), ("workspace", memory.workspace))
+    blocks += ["", *memory_bars(parts, memory.total, memory.capacity)]
+    tail = f"evidence: {done.evidence}; engine: {done.engine}; precision: {est.serving_precision}"
+    if done.cost_usd_per_million_output_tokens is not None:
+        tail += f"; {short(done.cost_usd_per_million_output_tokens)} USD per million output tokens"
+    blocks += wrap(tail, "  ", "    ")
+    return blocks
+
+
+def assumptions(said: tuple[Assumption, ...]) -> list[Block]:
+    """What the answer rests on and nobody was asked for."""
+    blocks: list[Block] = [Line("Assumed, since nothing else was said", "bold")]
+    for each in said[:MOST_ASSUMPTIONS]:
+        between = ""
+        if each.low is not None and each.high is not None and each.low != each.high:
+            between = f" ({scalar(each.low)}–{scalar(each.high)})"
+        blocks += wrap(f"{each.name} = {scalar(each.value)}{between}, {each.kind}: {each.source}", "  ", "    ")
+    if len(said) > MOST_ASSUMPTIONS:
+        blocks.append(f"  and {len(said) - MOST_ASSUMPTIONS} more: see --json")
+    return blocks
+
+
+def scalar(value: float | int | str | bool | None) -> str:
+    """A value of any kind in few characters.
+
+    >>> scalar(1.3e13), scalar(0.15), scalar("bf16"), scalar(7200)
+    ('13T', '0.15', 'bf16', '7,200')
+    """
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return str(value)
+    if abs(value) >= 1e6:
+        return units.count(value)
+    return short(float(value))

@@ -1,0 +1,1 @@
+"""Many questions asked together: plans ranked, rules evaluated."""
