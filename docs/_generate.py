@@ -91,3 +91,17 @@ def code_table() -> str:
         if name.endswith("_NAMES"):
             lines.append(f"| {name.removesuffix('_NAMES').lower()} | {', '.join(f'`{word}`' for word in value)} |")
     return "\n".join(lines)
+
+
+def command_line() -> str:
+    """The help of every command, as an 80-column terminal shows it."""
+    import os
+
+    from clustercast.cli import app
+
+    os.environ["COLUMNS"] = "80"
+    parts: list[str] = []
+    for path in app.command_paths():
+        title = " ".join(("clustercast", *path))
+        parts += [f"## `{title}`", "", "```text", app.help_of(path).rstrip(), "```", ""]
+    return "\n".join(parts)

@@ -88,6 +88,7 @@ class Stack(NamedTuple):
     element_bytes_factor: float  # element-wise traffic over the ideal count
     matmul_factor: float  # sustained in-model matmul rate over the micro-benchmark
     expert_factor: float  # rate of grouped expert matmuls over dense ones, many rows per expert
+    expert_half_width: float  # short side of an expert's matrix at which that rate is halved
     host_layer_forward_s: float  # host work per layer and micro-batch
     host_layer_backward_s: float
     host_moe_layer_s: float  # more of it in a mixture-of-experts layer
@@ -126,6 +127,7 @@ class Precision(NamedTuple):
     gradient_wire_bytes: float
     weight_wire_bytes: float
     kv_bytes: float  # per cached element
+    matmul_factor: float  # matmul rate over the micro-benchmark's, whose time includes the casts counted here apart
 
 
 class Tier(NamedTuple):

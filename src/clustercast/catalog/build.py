@@ -110,9 +110,7 @@ def cluster(chip: ChipProfile, fabric: FabricProfile, n_chips: int) -> records.C
         )
     elif n_chips > fabric.scale_up.n_chips:
         raise WrongInput(f"{fabric.file}: fabric {fabric.name} ends at {fabric.scale_up.n_chips} chips, not {n_chips}")
-    return records.as_declared(
-        records.Cluster(n_chips, package, scale_up, rail, spine, int(fabric.rails_cross))
-    )
+    return records.as_declared(records.Cluster(n_chips, package, scale_up, rail, spine, int(fabric.rails_cross)))
 
 
 def _scale_up_bytes_per_s(chip: ChipProfile, fabric: FabricProfile) -> float:

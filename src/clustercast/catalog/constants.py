@@ -99,9 +99,13 @@ def recipe(name: str) -> Recipe:
     """The precision recipe of that name. Raises WrongInput with the nearest name."""
     entry = named("precision", name.lower().replace("_", "-"), table("precisions")["recipes"])
     sizes = {f"{field}_bytes": float(size) for field, size in entry["bytes"].items()}
-    training = records.Precision(**sizes)
+    factor = entry.get("matmul_factor", {"value": 1.0})["value"]
+    training = records.Precision(**sizes, matmul_factor=float(factor))
     serving = training._replace(
-        **{f"{field}_bytes": float(size) for field, size in entry["serving"].items()}, weight_copy_bytes=0.0
+        **{f"{field}_bytes": float(size) for field, size in entry["serving"].items()},
+        weight_copy_bytes=0.0,
+        cast_bytes=0.0,
+        matmul_factor=1.0,
     )
     return Recipe(
         name.lower().replace("_", "-"),
@@ -177,7 +181,6 @@ KERNEL_FIELDS: Final = {
     "tile_columns": "tile_columns",
     "wave_weight": "wave_weight",
 }
-OF_MATMUL: Final = ("matmul_memory_fraction", "matmul_join", "matmul_launch", "tile_rows", "tile_columns", "wave_weight")
 OF_EXPERT: Final = ("expert_memory_fraction", "expert_launch")
 OF_ATTENTION: Final = ("attention_launch", "decode_attention_memory_fraction")
 

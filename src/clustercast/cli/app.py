@@ -48,10 +48,15 @@ def run(arguments: Sequence[str], prog_name: str = "clustercast") -> int:
         return failures.report(error, as_json=as_json)
     except typer.TyperException as error:
         return failures.usage(error, as_json=as_json)
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # typer leaves by SystemExit when a pipe is closed
         return quiet_pipe()
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
+    except OSError as error:
+        if error.filename is not None:
+            return failures.our_fault(error, as_json=as_json)
+        leave_output()
+        return failures.unwritable(error)
     except Exception as error:  # noqa: BLE001 (the last door: a traceback never reaches a user)
         return failures.our_fault(error, as_json=as_json)
     return status if isinstance(status, int) else errors.EXIT_DONE
@@ -62,10 +67,15 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 def quiet_pipe() -> int:
     """The reader has gone (`| head`): leave without a word, at exit too."""
+    leave_output()
+    return errors.EXIT_DONE
+
+
+def leave_output() -> None:
+    """Let what is still to be written go nowhere, or the interpreter fails at it once more when it exits."""
     import os
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return errors.EXIT_DONE
 
 
 def main() -> int:
@@ -88,3 +98,27 @@ def _process(arguments: Sequence[str]) -> int:
         return quiet_pipe()
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def command_paths() -> list[tuple[str, ...]]:
+    """Every command as the words that follow `clustercast`, groups too; the first is `clustercast` itself.
+
+    >>> ("chips", "show") in command_paths()
+    True
+    """
+    paths: list[tuple[str, ...]] = [()]
+    for name, command in getattr(typer.main.get_command(app), "commands", {}).items():
+        paths.append((name,))
+        paths += [(name, each) for each in getattr(command, "commands", {})]
+    return paths
+
+
+def help_of(path: Sequence[str]) -> str:
+    """What `clustercast <path> --help` prints."""
+    import contextlib
+    import io
+
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        run([*path, "--help"])
+    return printed.getvalue()

@@ -22,7 +22,7 @@ def estimate(
     engine: options.Engine = "vllm",
     json: options.Json = False,
 ) -> None:
-    """How long a model trains and how fast it serves, with which plan, and what limits it."""
+    """How long a model trains and how fast it serves, and why."""
     import clustercast
     from clustercast import report
 

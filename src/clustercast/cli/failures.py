@@ -34,9 +34,13 @@ def our_fault(error: Exception, *, as_json: bool) -> int:
     return _say(message, hint, errors.EXIT_OUR_FAULT, {}, as_json=as_json)
 
 
-def _say(
-    message: str, hint: str | None, status: int, numbers: dict[str, errors.Number], *, as_json: bool
-) -> int:
+def unwritable(error: OSError) -> int:
+    """Say that standard output takes no more; exit status 1."""
+    reason = (error.strerror or str(error)).lower()
+    return _say(f"standard output cannot be written: {reason}", None, errors.EXIT_OUR_FAULT, {}, as_json=False)
+
+
+def _say(message: str, hint: str | None, status: int, numbers: dict[str, errors.Number], *, as_json: bool) -> int:
     from clustercast.report import json, terminal
 
     lines = [f"error: {message}"] + ([f"hint: {hint}"] if hint else [])
@@ -64,13 +68,14 @@ def _of_usage(error: typer.TyperException) -> tuple[str, str | None]:
             return f"{wrong} needs a value", f"write {wrong} VALUE"
         return f"{wrong} takes no value", None
     if kind == "MissingParameter":
-        wrong = error.param.opts[0] if getattr(error, "param", None) else "an argument"
+        parameter = getattr(error, "param", None)
+        wrong = parameter.opts[0] if parameter else "an argument"
         return f"{wrong if wrong.startswith('-') else wrong.upper()} is missing", see
     unknown = re.match(r"No such command '(.*?)'\.", message, re.DOTALL)
     if unknown is not None and context is not None:
         known = list(getattr(context.command, "commands", {}))
         return f"unknown command {unknown[1]!r}", _near(unknown[1], known) or f"there are {', '.join(known)}"
-    extra = re.match(r"Got unexpected extra arguments? \((.*)\)", message, re.DOTALL)
+    extra = re.match(r"Got unexpected extra argument(?:s|\(s\))? \((.*)\)", message, re.DOTALL)
     if extra is not None:
         return f"unexpected argument {extra[1]!r}", see
     return message[:1].lower() + message[1:].rstrip("."), see

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import datetime
 
 Chip = Annotated[
-    str, typer.Option("--chip", metavar="NAME", help="Chip: a name or alias of `chips list`, or the path of a YAML file.")
+    str,
+    typer.Option("--chip", metavar="NAME", help="Chip: a name or alias of `chips list`, or the path of a YAML file."),
 ]
 Model = Annotated[
     str,
@@ -50,7 +51,8 @@ Set = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change the chip: chip.hbm_bandwidth=6TB/s. May be repeated."),
 ]
 Fabric = Annotated[
-    str | None, typer.Option("--fabric", metavar="NAME", help="Fabric of `fabrics list`. Default: the chip's usual one.")
+    str | None,
+    typer.Option("--fabric", metavar="NAME", help="Fabric of `fabrics list`. Default: the chip's usual one."),
 ]
 Stack = Annotated[str | None, typer.Option("--stack", metavar="NAME", help="Training software stack.")]
 Engine = Annotated[str, typer.Option("--engine", metavar="NAME", help="Serving engine.")]

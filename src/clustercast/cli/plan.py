@@ -25,7 +25,7 @@ def plan(
     top: Top = "10",
     json: options.Json = False,
 ) -> None:
-    """The fastest training plans that fit, and what speed costs in memory."""
+    """The fastest training plans, and what speed costs in memory."""
     import clustercast
     from clustercast import report
 

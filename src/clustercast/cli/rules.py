@@ -10,7 +10,7 @@ On = Annotated[str | None, typer.Option("--on", metavar="DATE", help="Rules in f
 
 
 def rules(chip: options.Chip, *, on: On = None, json: options.Json = False) -> None:
-    """Which export rules catch a chip, and by how much: a screening aid, not legal advice."""
+    """Which export rules catch a chip: an aid, not legal advice."""
     import clustercast
     from clustercast import report
 

@@ -79,6 +79,10 @@ def neither(reasons: dict[str, NoAnswer]) -> NoAnswer:
     return NoAnswer(message, hint=hints or None, numbers=numbers)
 
 
+def _assumption(name: str, number: constants.Constant) -> Assumption:
+    return Assumption(name, number.value, number.kind, number.note or number.source, number.low, number.high)
+
+
 def job_assumptions(question: Question) -> tuple[Assumption, ...]:
     """Constants that move the answer and that nobody was asked for."""
     said = []
@@ -90,18 +94,14 @@ def job_assumptions(question: Question) -> tuple[Assumption, ...]:
         ("serving", "tpot_s"),
     ):
         found = constants.default(section, name)
-        said.append(Assumption(name, found.value, found.kind, found.note or found.source, found.low, found.high))
+        said.append(_assumption(name, found))
     usd_per_h, basis = rent(question)
     said.append(Assumption("usd_per_chip_hour", usd_per_h, "reported", basis))
     for name in ("matmul_fraction", "matmul_memory_fraction", "attention_forward_fraction"):
         curve = question.silicon.constants[name]
-        said.append(Assumption(name, curve.value, curve.kind, curve.note or curve.source, curve.low, curve.high))
+        said.append(_assumption(name, curve))
     for name in ("matmul_factor", "expert_factor", "tp_overlap", "ep_overlap", "dp_overlap"):
         number = question.stack.constants[name]
-        source = number.note or number.source
-        said.append(Assumption(f"{question.stack.name}.{name}", number.value, number.kind, source, number.low, number.high))
-    engine = question.engine.constants["host_step_s"]
-    said.append(
-        Assumption(f"{question.engine.name}.host_step_s", engine.value, engine.kind, engine.note, engine.low, engine.high)
-    )
+        said.append(_assumption(f"{question.stack.name}.{name}", number))
+    said.append(_assumption(f"{question.engine.name}.host_step_s", question.engine.constants["host_step_s"]))
     return tuple(said)

@@ -99,9 +99,7 @@ def suggestion(setting: records.Setting, fixed: dict[str, int], n_chips: int) ->
     return None
 
 
-def too_large(
-    question: Question, plan: records.Plan, needed: float, capacity: float, which: str
-) -> NoAnswer:
+def too_large(question: Question, plan: records.Plan, needed: float, capacity: float, which: str) -> NoAnswer:
     """The answer for a plan or a model that does not fit, with the numbers and the smallest count that would do."""
     smallest = smallest_count(question) if which != "the given plan" else None
     numbers: dict[str, Number] = {
@@ -141,13 +139,17 @@ def smallest_count(question: Question) -> int | None:
 
 
 def rent(question: Question) -> tuple[float, str]:
-    """USD per chip-hour, and where the price comes from."""
+    """USD per chip-hour, and where the price comes from: known rent, a share of the known price, or a guess."""
     own = question.chip.get("price.rent")
     if own is not None:
         return own.value, f"rent, {question.chip.sources.get(own.source, own.source)}"
-    guess = constants.default("price", "usd_per_chip_hour_per_tflops")
-    usd = guess.value * question.silicon.chip.attention_flop_per_s / 1e12
-    return usd, f"rent, assumed at {guess.value} USD/h per dense TFLOP/s: no price of this chip is known"
+    buy = question.chip.get("price.buy")
+    if buy is not None:
+        share = constants.default("price", "rent_per_buy_hour").value
+        return share * buy.value, f"rent, assumed at {share:g} of the {buy.value:,.0f} USD to buy per hour"
+    guess = constants.default("price", "usd_per_chip_hour_per_tflops").value
+    usd = guess * question.silicon.chip.attention_flop_per_s / 1e12
+    return usd, f"rent, assumed at {guess:g} USD/h per dense TFLOP/s: no price of this chip is known"
 
 
 def train(question: Question) -> Training:
@@ -163,9 +165,7 @@ def train(question: Question) -> Training:
     )
     goodput = goodput_fraction(float(question.n_chips), mtbf, save, restart)
     total_s = training_s(question.tokens, tokens_per_s, goodput)
-    width = interval.half_width(
-        question.silicon.evidence, question.n_chips, mixture=question.record.n_moe_layers > 0
-    )
+    width = interval.half_width(question.silicon.evidence, question.n_chips, mixture=question.record.n_moe_layers > 0)
     step_low, step_high = interval.around(step.step_s, width)
     per_flop = step.step_s * used * setting.chip.matmul_flop_per_s
     mfu = step.model_flop / per_flop
@@ -199,7 +199,8 @@ def train(question: Question) -> Training:
         mfu=mfu,
         mfu_bf16=mfu * setting.chip.matmul_flop_per_s / sixteen,
         hfu=step.hardware_flop / per_flop,
-        plan=text.as_dict(plan) | {
+        plan=text.as_dict(plan)
+        | {
             "global_batch": question.job.global_batch,
             "precision": question.precision,
             "chips": used,

@@ -70,6 +70,7 @@ STACK = records.Stack(
     element_bytes_factor=1.0,
     matmul_factor=1.0,
     expert_factor=0.8,
+    expert_half_width=0.0,
     host_layer_forward_s=0.0,
     host_layer_backward_s=0.0,
     host_moe_layer_s=0.0,
@@ -106,6 +107,7 @@ PRECISION = records.Precision(
     gradient_wire_bytes=4.0,
     weight_wire_bytes=2.0,
     kv_bytes=2.0,
+    matmul_factor=1.0,
 )
 
 MODEL = records.Model(
@@ -178,9 +180,7 @@ SETTING = records.Setting(
     job=records.Job(seq_len=1024, global_batch=8),
 )
 
-ENGINE = records.Engine(
-    host_step_s=0.0, host_layer_s=0.0, prefill_step_s=0.0, all_reduce_s=1e-5, memory_fraction=0.9
-)
+ENGINE = records.Engine(host_step_s=0.0, host_layer_s=0.0, prefill_step_s=0.0, all_reduce_s=1e-5, memory_fraction=0.9)
 
 SERVING_PLAN = records.ServingPlan(tp=1, pp=1, attention_dp=1, ep=1, etp=1)
 

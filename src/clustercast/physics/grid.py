@@ -89,7 +89,7 @@ def compiled(function: Callable[..., Any], *helpers: Callable[..., Any]) -> Call
     svml, cache_folder = numba.config.DISABLE_INTEL_SVML, numba.config.CACHE_DIR  # type: ignore[attr-defined]
     numba.config.DISABLE_INTEL_SVML, numba.config.CACHE_DIR = True, str(folder)  # type: ignore[attr-defined]
     try:
-        return numba.njit(function, cache=True, nogil=True, fastmath=False, error_model="numpy")  # type: ignore[no-any-return]
+        return numba.njit(function, cache=True, nogil=True, fastmath=False, error_model="numpy")
     finally:
         numba.config.DISABLE_INTEL_SVML, numba.config.CACHE_DIR = svml, cache_folder  # type: ignore[attr-defined]
 

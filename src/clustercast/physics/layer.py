@@ -105,6 +105,7 @@ def linear_cost(rows: float, columns: float, depth: float, setting: Setting) -> 
     chip = setting.chip
     precision = setting.precision
     rate = chip.matmul_flop_per_s * chip.clock_fraction * setting.stack.matmul_factor * setting.kernels.matmul_fraction
+    rate *= precision.matmul_factor
     inputs = rows * depth
     outputs = rows * columns
     weights = depth * columns
@@ -132,6 +133,10 @@ def linear_cost(rows: float, columns: float, depth: float, setting: Setting) -> 
 def experts_cost(rows: float, columns: float, depth: float, n_experts: float, setting: Setting) -> Cost:
     """The same linear layer in every expert of one chip: grouped matmuls forward and backward.
 
+        rate = dense rate * factor * side / (side + half width),   side = min(n, k)
+
+    Narrow experts run slower: their tiles are few and their inner loops short.
+
     rows       of all experts together
     n_experts  held by the chip
     Source:    [gale2023megablocks] for grouping; as linear_cost
@@ -144,7 +149,9 @@ def experts_cost(rows: float, columns: float, depth: float, n_experts: float, se
     precision = setting.precision
     hbm = chip.hbm_bytes_per_s
     rate = chip.expert_flop_per_s * chip.clock_fraction * setting.stack.matmul_factor
-    rate *= setting.kernels.matmul_fraction * setting.stack.expert_factor
+    rate *= setting.kernels.matmul_fraction * setting.stack.expert_factor * precision.matmul_factor
+    short_side = min(columns, depth)
+    rate *= short_side / (short_side + setting.stack.expert_half_width)
     inputs = rows * depth
     outputs = rows * columns
     weights = depth * columns * n_experts

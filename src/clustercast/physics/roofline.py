@@ -56,7 +56,8 @@ def wave_factor(rows: float, columns: float, kernels: Kernels) -> float:
     Source:  [nvidia2020matmul]
 
     >>> from clustercast.physics.examples import KERNELS
-    >>> wave_factor(128.0, 128.0 * 150, KERNELS._replace(tile_rows=128.0, tile_columns=128.0, n_cores=100.0, wave_weight=1.0))
+    >>> whole_waves = KERNELS._replace(tile_rows=128.0, tile_columns=128.0, n_cores=100.0, wave_weight=1.0)
+    >>> wave_factor(128.0, 128.0 * 150, whole_waves)
     1.3333333333333333
     """
     tiles = math.ceil(rows / kernels.tile_rows) * math.ceil(columns / kernels.tile_columns)

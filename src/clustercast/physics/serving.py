@@ -5,7 +5,13 @@ from typing import NamedTuple
 
 from clustercast.physics.collectives import Spread, all_reduce_s, dispatch_s, send_s, spread, tier_bytes_per_s
 from clustercast.physics.formula import formula
-from clustercast.physics.layer import attention_cost, element_traffic_bytes, kernels_cost, routed_mlp_cost, routing_share
+from clustercast.physics.layer import (
+    attention_cost,
+    element_traffic_bytes,
+    kernels_cost,
+    routed_mlp_cost,
+    routing_share,
+)
 from clustercast.physics.roofline import attention_flop, element_s, join_s, padded_rows, touched_experts
 from clustercast.records import (
     CP_RING,
@@ -408,9 +414,7 @@ def serve(setting: Setting, job: ServingJob, plan: ServingPlan, engine: Engine) 
     if model.n_moe_layers > 0:
         routed = routed_mlp_cost(tokens, setting, layout)
         kernels_s += routed.forward_s * model.n_moe_layers / n_layers
-    kernels_s += element_s(
-        element_traffic_bytes(tokens, setting, layout), 8.0, chip.hbm_bytes_per_s, setting.kernels
-    )
+    kernels_s += element_s(element_traffic_bytes(tokens, setting, layout), 8.0, chip.hbm_bytes_per_s, setting.kernels)
     head = decode_matmul(
         1.0,
         float(model.hidden) * model.vocab / plan.tp,

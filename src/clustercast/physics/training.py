@@ -254,9 +254,7 @@ def data_parallel(
     else:
         dense = one.dense_params * n_layers + end_params
         raw_s = replicated_s(dense, group, plan.tp, plan.zero, setting)
-        raw_s += replicated_s(
-            one.expert_params * n_layers, expert_group(plan), plan.ep * plan.etp, plan.zero, setting
-        )
+        raw_s += replicated_s(one.expert_params * n_layers, expert_group(plan), plan.ep * plan.etp, plan.zero, setting)
     times = 1.0
     if plan.zero == 2:
         times = 0.5 + 0.5 * n_batches
@@ -447,7 +445,7 @@ def step_of(setting: Setting, plan: Plan, one: Layer, end: Ends) -> Step:
     share = bubble_share(plan, one.forward_s, one.backward_s + one.recompute_s, one.weight_gradient_s)
     layer_s = compute_s + comm_s + one.host_s
     flow = pipeline(layer_s, end.embedding_s, head_s + head_comm_s, n_layers, n_batches, share, plan)
-    lowest_s = max(kernels_s, max(comm_raw_s, one.host_raw_s))
+    lowest_s = max(kernels_s, comm_raw_s, one.host_raw_s)
     lowest = pipeline(lowest_s, end.embedding_s, head_s, n_layers, n_batches, share, plan)
     highest_s = kernels_s + comm_raw_s + one.host_raw_s
     highest = pipeline(highest_s, end.embedding_s, head_s + head_comm_s, n_layers, n_batches, share, plan)

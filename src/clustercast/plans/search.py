@@ -92,7 +92,7 @@ def space_of(setting: Setting, n_chips: int, fixed: dict[str, int]) -> Space:
     etps = choices("etp", [etp for etp in powers_of_two(MOST_ETP) if model.expert_ffn % etp == 0] if moe else [1])
     batches = choices("micro_batch", divisors(job.global_batch, MOST_MICRO_BATCH))
     recomputes = choices("recompute", _recomputes(setting))
-    keys = [
+    keys: list[tuple[int, ...]] = [
         (tp, cp, ep, etp, micro_batch, recompute, fixed.get("sequence_parallel", _sequence_parallel(tp, cp, job)))
         for tp in tps
         for cp in cps
@@ -265,9 +265,7 @@ def fastest(
         arrays = [np.array(x, np.int64) for x in (space.keys, space.pps)]
         later = [np.array(x, np.int64) for x in (n_vpps, space.dps, space.zeros)]
         bounds = np.empty(len(space.keys))
-        run(
-            setting, *arrays, padded, *later, space.base, n_chips, capacity_bytes, bounds, best_s, best_plans, counts
-        )
+        run(setting, *arrays, padded, *later, space.base, n_chips, capacity_bytes, bounds, best_s, best_plans, counts)
         rows: Any = best_plans.tolist()
         steps: list[float] = best_s.tolist()
         tally: list[float] = counts.tolist()
@@ -277,8 +275,8 @@ def fastest(
         tally = [0, 0, 0, 0, math.inf]
         bounds_list = [0.0] * len(space.keys)
         search_keys(
-            setting, space.keys, space.pps, space.vpps, n_vpps, space.dps, space.zeros, space.base, n_chips, capacity_bytes,
-            bounds_list, steps, rows, tally,
+            setting, space.keys, space.pps, space.vpps, n_vpps, space.dps, space.zeros, space.base, n_chips,
+            capacity_bytes, bounds_list, steps, rows, tally,
         )  # fmt: skip
     n_found = sum(1 for step_s in steps if step_s < math.inf)
     chips, divisibility, memory_, costed = (int(x) for x in tally[:4])

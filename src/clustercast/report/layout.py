@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 WIDTH: Final = 80
 FULL: Final = "█"
 GAP: Final = "  "
+LEAST_COLUMN: Final = 6
 
 
 class Line(NamedTuple):
@@ -20,7 +21,7 @@ class Table(NamedTuple):
     """Rows under headings. A column of numbers is flush right; `flexible` columns give way when it is too wide."""
 
     columns: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
     right: frozenset[int] = frozenset()
     flexible: tuple[int, ...] = ()
 
@@ -28,14 +29,17 @@ class Table(NamedTuple):
 Block = str | Line | Table
 
 
-def wrap(text: str, indent: str = "", hanging: str | None = None) -> list[Block]:
-    """A paragraph in lines of the page's width.
+def wrap(text: str, indent: str = "", hanging: str | None = None, style: str = "") -> list[Block]:
+    """A paragraph in lines of the page's width; a word that is longer stays whole, to be copied.
 
-    >>> wrap("a " * 50)[0] == " ".join("a" * 40)
-    True
+    >>> wrap("one " * 30)[0]
+    Line(text='one one one one one one one one one one one one one one one one one one one one', style='')
     """
     later = indent if hanging is None else hanging
-    return list(textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=later, break_on_hyphens=False))
+    lines = textwrap.wrap(
+        text, WIDTH, initial_indent=indent, subsequent_indent=later, break_on_hyphens=False, break_long_words=False
+    )
+    return [Line(line, style) for line in lines]
 
 
 def bar(share: float, width: int) -> str:
@@ -74,15 +78,12 @@ def short(value: float, digits: int = 3) -> str:
 
 def lines_of(table: Table) -> list[str]:
     """A table as aligned text of at most the page's width; a cell that had to be cut ends in an ellipsis."""
-    widths = [
-        max(len(cell) for cell in column)
-        for column in zip(table.columns, *table.rows, strict=True)
-    ]
+    widths = [max(len(cell) for cell in column) for column in zip(table.columns, *table.rows, strict=True)]
     excess = sum(widths) + len(GAP) * (len(widths) - 1) - WIDTH
-    for place in table.flexible:
-        cut = min(max(excess, 0), max(0, widths[place] - max(6, len(table.columns[place]))))
-        widths[place] -= cut
-        excess -= cut
+    for _ in range(excess):  # the widest that may give way does, one character at a time
+        place = max(table.flexible, key=lambda each: widths[each], default=None)
+        if place is not None and widths[place] > LEAST_COLUMN:
+            widths[place] -= 1
     return [_row(cells, widths, table.right) for cells in (table.columns, *table.rows)]
 
 

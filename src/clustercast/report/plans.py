@@ -9,11 +9,12 @@ def ranking(found: PlanRanking) -> list[Block]:
     """The fastest plans, the Pareto set, and what the search looked at."""
     first = found.plans[0]
     blocks: list[Block] = [
-        Line(str(line), "bold")
-        for line in wrap(
-            f"{found.count:,} {found.chip} train {found.model} on {units.count(found.tokens)} tokens fastest with "
-            f"{first.plan_text}: {short(first.days)} days."
-        )
+        *wrap(
+            f"{found.count:,} {found.chip} train {found.model} on {units.count(found.tokens)} tokens in "
+            f"{short(first.days)} days at best, with",
+            style="bold",
+        ),
+        Line(f"--plan {brief(first.plan_text)}", "bold"),
     ]
     blocks += ["", Line("Fastest plans that fit", "bold"), table(found.plans)]
     blocks += ["", Line("Less memory at the least cost in speed", "bold"), table(found.pareto)]
@@ -32,6 +33,15 @@ def ranking(found: PlanRanking) -> list[Block]:
     for each in found.warnings:
         blocks += wrap(f"warning: {each}", "", "  ")
     return blocks
+
+
+def brief(plan_text: str) -> str:
+    """A plan as --plan takes it, with the short names that it also takes, to fit one line.
+
+    >>> brief("tp=8,micro_batch=1,sequence_parallel=yes")
+    'tp=8,mb=1,sp=yes'
+    """
+    return plan_text.replace("micro_batch=", "mb=").replace("sequence_parallel=", "sp=")
 
 
 def table(plans: tuple[RankedPlan, ...]) -> Table:

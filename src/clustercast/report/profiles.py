@@ -56,10 +56,10 @@ def profile(profile: Profile) -> list[Block]:
 
 def _chip(chip: ChipProfile) -> list[Block]:
     aliases = f" (also {', '.join(chip.aliases)})" if chip.aliases else ""
-    blocks: list[Block] = [Line(chip.full_name, "bold"), *wrap(f"{chip.name}{aliases}")]
+    blocks: list[Block] = [*wrap(chip.full_name, style="bold"), *wrap(f"{chip.name}{aliases}")]
     sold = "for data centres" if chip.data_centre else "not for data centres"
     blocks += wrap(
-        f"{chip.vendor}, {chip.architecture} ({chip.family}), {chip.status} since {chip.released}, {sold}; "
+        f"{chip.vendor}, {chip.architecture} ({chip.family}), {chip.status} ({chip.released}), {sold}; "
         f"usual fabric {chip.fabric}"
         + (f"; {chip.n_cores} cores" if chip.n_cores else "")
         + (f"; links {chip.scale_up_name}, quoted for {_directions(chip)}" if chip.scale_up_name else "; no own links")
@@ -77,7 +77,8 @@ def _numbers(quantities: Iterator[tuple[str, Quantity]]) -> list[Block]:
         between = ""
         if each.low is not None and each.high is not None and each.low != each.high:
             between = f"{_in_unit(each.low, each)}–{_in_unit(each.high, each)}"
-        rows.append((name, each.text, between, each.kind, each.source))
+        text = units.count(each.value, 4) if each.dimension == "count" and each.value >= 1e6 else each.text
+        rows.append((name, text, between, each.kind, each.source))
         remark = each.note or each.why
         if remark:
             notes.append(f"{name}: {remark}")
@@ -127,7 +128,7 @@ def _origins(profile: Profile) -> list[Block]:
 def _model(model: ModelProfile) -> list[Block]:
     record = model.record()
     aliases = f" (also {', '.join(model.aliases)})" if model.aliases else ""
-    blocks: list[Block] = [Line(model.full_name, "bold"), *wrap(f"{model.name}{aliases}; {model.resolved_as}")]
+    blocks: list[Block] = [*wrap(model.full_name, style="bold"), *wrap(f"{model.name}{aliases}; {model.resolved_as}")]
     blocks += wrap(f"status: {model.status}; architecture: {model.architecture_kind}, {model.architecture_source}")
     rows = []
     for name, counted in (("total", total_params(record)), ("active", active_params(record))):
@@ -150,7 +151,7 @@ def _model(model: ModelProfile) -> list[Block]:
 
 def _fabric(fabric: FabricProfile) -> list[Block]:
     aliases = f" (also {', '.join(fabric.aliases)})" if fabric.aliases else ""
-    blocks: list[Block] = [Line(fabric.full_name, "bold"), *wrap(f"{fabric.name}{aliases}"), ""]
+    blocks: list[Block] = [*wrap(fabric.full_name, style="bold"), *wrap(f"{fabric.name}{aliases}"), ""]
     rows = [(name, str(tier.n_chips), tier.shape, tier.link, tier.note or "") for name, tier in _tiers(fabric)]
     blocks.append(Table(("tier", "chips", "shape", "link", "note"), rows, frozenset((1,)), (4,)))
     return [*blocks, *_numbers(fabric.quantities()), *_origins(fabric)]

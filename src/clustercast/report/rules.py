@@ -1,20 +1,23 @@
 """What the export rules say of a chip, in sentences."""
 
 from clustercast import units
-from clustercast.report.layout import Block, Line, short, wrap
+from clustercast.report.layout import Block, short, wrap
 from clustercast.studies.rules import RulesResult, Verdict
+
+WORDS = {True: "caught", False: "not caught", None: "open"}
 
 
 def verdicts(result: RulesResult) -> list[Block]:
     """The verdicts first, then what was measured."""
     blocks: list[Block] = []
     for verdict in result.verdicts:
-        blocks += [Line(str(line), "bold") for line in wrap(sentence(result, verdict))]
+        blocks += wrap(sentence(result, verdict), style="bold")
         blocks += wrap(f"margin: {verdict.margin}", "  ", "    ")
         if verdict.consequence != "none":
             blocks += wrap(f"consequence: {verdict.consequence}", "  ", "    ")
         if verdict.caught_low != verdict.caught_high:
-            blocks += wrap("the ranges of peak and die area reach over the line: see low and high below", "  ", "    ")
+            ends = f"{WORDS[verdict.caught_low]} at the low end, {WORDS[verdict.caught_high]} at the high end"
+            blocks += wrap(f"not sure: over the ranges of peak and die area it is {ends}", "  ", "    ")
         blocks += wrap(f"in force from {verdict.effective}; {verdict.source}", "  ", "    ")
     if not result.verdicts:
         blocks += wrap(f"No rule that is known here was in force on {result.on}.")
@@ -23,7 +26,9 @@ def verdicts(result: RulesResult) -> list[Block]:
     if result.pd is None:
         density = "PD unknown: no die area is known"
     else:
-        density = f"PD {result.pd:.2f}{_range(result.pd_low, result.pd_high)} over {short(result.die_area_mm2 or 0)} mm2"
+        density = (
+            f"PD {result.pd:.2f}{_range(result.pd_low, result.pd_high)} over {short(result.die_area_mm2 or 0)} mm2"
+        )
     io = "I/O unknown" if result.io_bytes_per_s is None else f"I/O {units.si(result.io_bytes_per_s, 'B/s')} both ways"
     memory = f"memory {units.si(result.dram_bytes_per_s, 'B/s')}"
     sold = "for data centres" if result.data_centre else "not for data centres"

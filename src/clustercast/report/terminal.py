@@ -34,14 +34,17 @@ def write(blocks: Sequence[Block], stream: TextIO) -> None:
     """Write blocks one under the other."""
     colour = wants_colour(stream)
     for block in blocks:
-        if isinstance(block, Table):
-            _write_table(block, stream, colour=colour)
-            continue
-        line = block if isinstance(block, Line) else Line(block)
-        text = visible(line.text)
-        if colour and line.style:
-            text = f"{STYLES[line.style]}{text}{RESET}"
-        write_raw(text, stream)
+        for line in _lines(block):
+            text = visible(line.text)
+            if colour and line.style:
+                text = f"{STYLES[line.style]}{text}{RESET}"
+            write_raw(text, stream)
+
+
+def _lines(block: Block) -> list[Line]:
+    if isinstance(block, Table):
+        return [Line(text, "" if place else "bold") for place, text in enumerate(lines_of(block))]
+    return [block if isinstance(block, Line) else Line(block)]
 
 
 def write_raw(text: str, stream: TextIO) -> None:
@@ -52,29 +55,3 @@ def write_raw(text: str, stream: TextIO) -> None:
     except (UnicodeEncodeError, LookupError):
         text = text.translate(SIMPLER).encode("ascii", "backslashreplace").decode("ascii")
     stream.write(text + "\n")
-
-
-def _write_table(table: Table, stream: TextIO, *, colour: bool) -> None:
-    if colour:
-        _write_rich(table, stream)
-        return
-    for line in lines_of(table):
-        write_raw(visible(line), stream)
-
-
-def _write_rich(table: Table, stream: TextIO) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    shown = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    for place, name in enumerate(table.columns):
-        yields = place in table.flexible
-        shown.add_column(
-            Text(name), justify="right" if place in table.right else "left", no_wrap=True,
-            overflow="ellipsis" if yields else "fold",
-        )  # fmt: skip
-    for row in table.rows:
-        shown.add_row(*(Text(visible(cell)) for cell in row))
-    Console(file=stream, highlight=False).print(shown)

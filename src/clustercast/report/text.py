@@ -6,6 +6,7 @@ from typing import Final
 from clustercast import units
 from clustercast.estimates.result import Assumption, Elasticity, Estimate, Serving, Training
 from clustercast.report.layout import Block, Line, bar, percent, short, wrap
+from clustercast.report.plans import brief
 
 CAUSES: Final = {
     "compute": "compute",
@@ -19,17 +20,25 @@ CAUSES: Final = {
     "host": "host",
     "straggler": "stragglers",
 }
-RESOURCES: Final = {
-    "flops": "compute",
+LIMITS: Final = {
+    "compute": "compute",
     "hbm_bandwidth": "HBM bandwidth",
     "hbm_capacity": "HBM capacity",
     "scale_up": "scale-up links",
     "scale_out": "scale-out network",
     "latency": "latency",
-    "host": "host speed",
+    "host": "the host",
     "bubble": "pipeline bubble",
 }
-LIMITS: Final = {"compute": "compute", **{name: text for name, text in RESOURCES.items() if name != "flops"}}
+BETTER: Final = {
+    "flops": "+10 % compute",
+    "hbm_bandwidth": "+10 % HBM bandwidth",
+    "hbm_capacity": "+10 % HBM capacity",
+    "scale_up": "+10 % scale-up links",
+    "scale_out": "+10 % scale-out network",
+    "latency": "10 % lower latency",
+    "host": "10 % faster host",
+}
 DECODE: Final = {
     "compute": "compute",
     "weights": "reading weights",
@@ -73,12 +82,7 @@ def headline(est: Estimate) -> list[Block]:
     said = []
     if est.training:
         done = est.training
-        took = duration(done.days)
-        low, high = short(done.days_low), short(done.days_high)
-        said.append(
-            f"{est.count:,} {est.chip} train {est.model} on {units.count(done.tokens)} tokens in {took} "
-            f"({low}–{high} days, 80 % interval)."
-        )
+        said.append(f"{est.count:,} {est.chip} train {est.model} on {units.count(done.tokens)} tokens in {days(done)}.")
     if est.serving:
         rate = short(est.serving.output_tokens_per_s_per_chip)
         said.append(
@@ -86,16 +90,14 @@ def headline(est: Estimate) -> list[Block]:
             f"tokens/s per chip, {short(est.serving.tpot_ms)} ms per token, first token after "
             f"{milliseconds(est.serving.ttft_ms)}."
         )
-    return [Line(str(line), "bold") for sentence in said for line in wrap(sentence)]
+    return wrap(" ".join(said), style="bold")
 
 
-def duration(days: float) -> str:
-    """Days as people say them.
-
-    >>> duration(310.2), duration(3.21), duration(0.1)
-    ('310 days', '3.21 days', '2.4 hours')
-    """
-    return f"{short(days)} days" if days >= 1.0 else f"{short(24.0 * days, 2)} hours"
+def days(done: Training) -> str:
+    """The length of the run with its interval, in days or, where it is short, in hours."""
+    unit, times = ("days", 1.0) if done.days >= 1.0 else ("hours", 24.0)
+    low, high = short(times * done.days_low), short(times * done.days_high)
+    return f"{short(times * done.days)} {unit} ({low}–{high}, 80 % interval)"
 
 
 def milliseconds(value_ms: float) -> str:
@@ -112,16 +114,15 @@ def training(est: Estimate, done: Training) -> list[Block]:
     lower, upper = done.step_s_bracket
     blocks: list[Block] = [Line("Training", "bold")]
     blocks += wrap(f"plan: {plan_in_words(est, done)}", "  ", "        ")
-    blocks += wrap(f"--plan {done.plan_text}", "        ", "          ")
+    blocks.append(f"  --plan {brief(done.plan_text)}")
     looked = done.search
     if looked.n_considered > 1:
         blocks += wrap(
-            f"fastest of {looked.n_considered:,} plans, {looked.n_feasible:,} costed whole, {looked.wall_s:.2f} s",
-            "        ",
+            f"fastest of {looked.n_considered:,} plans, {looked.n_feasible:,} costed whole, {looked.wall_s:.2f} s", "  "
         )
     blocks += [
         "",
-        f"  step {units.seconds(done.step_s)} ({short(done.step_s_low)}–{short(done.step_s_high)} s)"
+        f"  step {short(done.step_s)} s ({short(done.step_s_low)}–{short(done.step_s_high)} s)"
         f", {units.count(done.tokens_per_s)} tokens/s, {short(done.tokens_per_s_per_chip)} per chip",
     ]
     times = asdict(done.time_s)
@@ -132,8 +133,8 @@ def training(est: Estimate, done: Training) -> list[Block]:
             chart = bar(times[name] / longest, BAR)
             blocks.append(f"    {text:<18} {units.seconds(times[name]):>9} {percent(share):>7} {chart}".rstrip())
     blocks += wrap(
-        f"everything overlapped {units.seconds(lower)} ≤ estimate {units.seconds(done.step_s)} ≤ nothing overlapped "
-        f"{units.seconds(upper)}",
+        f"everything overlapped {short(lower)} s ≤ estimate {short(done.step_s)} s ≤ nothing overlapped "
+        f"{short(upper)} s",
         "    ",
     )
     blocks += ["", *limits(done.limiting, done.elasticity, "throughput")]
@@ -181,18 +182,15 @@ def plan_in_words(est: Estimate, done: Training) -> str:
 
 def limits(limiting: str, slopes: Elasticity, of: str) -> list[Block]:
     """What limits, and what ten per cent more of each resource buys."""
-    gains = {
-        name: STEP_UP ** getattr(slopes, name) - 1.0
-        for name in ("flops", "hbm_bandwidth", "scale_up", "scale_out", "latency", "host")
-    }
+    gains = {name: STEP_UP ** getattr(slopes, name) - 1.0 for name in BETTER}
     said = [
-        f"{'less ' if name == 'latency' else ''}{RESOURCES[name]} {100.0 * gain:+.1f} %"
+        f"{BETTER[name]}: {100.0 * gain:+.1f} %"
         for name, gain in sorted(gains.items(), key=lambda item: -item[1])
         if abs(gain) >= LEAST_SHOWN
     ]
     blocks = wrap(f"limited by {LIMITS.get(limiting, limiting)}", "  ")
     if said:
-        blocks += wrap(f"10 % more of it moves {of}: {', '.join(said)}", "    ", "      ")
+        blocks += wrap(f"{of} at {'; '.join(said)}", "    ", "      ")
     return blocks
 
 
@@ -226,7 +224,8 @@ def serving(est: Estimate, done: Serving) -> list[Block]:
     blocks: list[Block] = [
         Line(f"Serving, {done.input_len:,} tokens in, {done.output_len:,} out", "bold"),
         *wrap(
-            f"{done.replicas:,} replicas of {plan['chips']} chips ({', '.join(ways) or 'one chip'}), "
+            f"{counted(done.replicas, 'replica')} of {counted(plan['chips'], 'chip')} "
+            f"({', '.join(ways) or 'not divided'}), "
             f"{done.batch:,} sequences in flight, {done.batch_per_replica:,} per replica; {done.max_batch:,} would fit",
             "  ",
             "    ",
@@ -272,6 +271,15 @@ def assumptions(said: tuple[Assumption, ...]) -> list[Block]:
     if len(said) > MOST_ASSUMPTIONS:
         blocks.append(f"  and {len(said) - MOST_ASSUMPTIONS} more: see --json")
     return blocks
+
+
+def counted(number: int, thing: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "chip"), counted(1200, "chip")
+    ('1 chip', '1,200 chips')
+    """
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
 def scalar(value: float | int | str | bool | None) -> str:

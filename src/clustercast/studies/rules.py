@@ -11,6 +11,7 @@ from clustercast import catalog, units
 from clustercast.catalog import constants
 from clustercast.physics.job import performance_density, total_processing_performance
 
+FOR_EVER = "9999-12-31"
 NAMES = {"tpp": "TPP", "pd": "PD", "io": "I/O"}
 
 
@@ -87,9 +88,9 @@ def evaluate(chip: str, on: datetime.date | None = None) -> RulesResult:
         pd_low = performance_density(max(lows), area.value if area.high is None else area.high)
         pd_high = performance_density(max(highs), area.value if area.low is None else area.low)
     value = Measured(tpp, pd, io.value if io else None)
-    io_low, io_high = ((io.low or io.value, io.high or io.value) if io else (None, None))
+    io_low, io_high = (io.low or io.value, io.high or io.value) if io else (None, None)
     ends = (Measured(max(lows), pd_low, io_low), Measured(max(highs), pd_high, io_high))
-    in_force = [rule for rule in table["rules"] if rule["effective"] <= day < (rule["until"] or "9999")]
+    in_force = [rule for rule in table["rules"] if str(rule["effective"]) <= day < str(rule["until"] or FOR_EVER)]
     return RulesResult(
         chip=profile.name,
         chip_name=profile.full_name,
@@ -117,8 +118,8 @@ def _verdict(
     caught, clause, consequence = judge(rule, value, data_centre)
     return Verdict(
         rule=rule["rule"],
-        effective=rule["effective"],
-        until=rule["until"],
+        effective=str(rule["effective"]),
+        until=str(rule["until"]) if rule["until"] else None,
         caught=caught,
         clause=clause,
         consequence=consequence,

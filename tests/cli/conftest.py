@@ -1,0 +1,16 @@
+"""Every test here may run commands."""
+
+import pytest
+from command_line import Cli, Done
+
+from clustercast.cli import app
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    def run(*arguments: str) -> Done:
+        status = app.run(arguments)
+        out, err = capsys.readouterr()
+        return Done(status, out, err)
+
+    return run
