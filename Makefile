@@ -14,11 +14,12 @@ format:  ## rewrite the sources as the check wants them
 docs:    ## rewrite what stands between cog marks
 	$(PYTHON) bootstrap.py docs
 
-fit:     ## fit the constants of catalog/data to the measurements
-	set -e; for script in bench/fit_*.py; do $(RUN) $$script; done
+fit:     ## fit the constants of catalog/data again: make fit MEASUREMENTS=folder
+	$(RUN) bench/fit_operations.py $(MEASUREMENTS)/operations
+	$(RUN) bench/fit_training.py $(MEASUREMENTS)/training.csv
 
-bench:   ## how fast the model is on this machine
-	$(RUN) bench/plan_rate.py
+bench:   ## how fast the model is on this machine, kept in bench/results
+	$(RUN) bench/plan_rate.py --keep bench/results/plan_rate.json
 
 wheel:   ## dist/clustercast-*.whl and the source archive
 	$(RUN) -m build

@@ -13,6 +13,7 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -98,11 +99,11 @@ def residuals(values: np.ndarray, rows: list[tuple[dict[str, str], records.Setti
 def main() -> None:
     """Fit and print."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("csv")
+    arguments.add_argument("csv", type=Path)
     arguments.add_argument("--only", default="")
     asked = arguments.parse_args()
     rows = []
-    with open(asked.csv, newline="", encoding="utf-8") as file:
+    with asked.csv.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             if row["complete"] != "yes" or asked.only not in row["study"]:
                 continue

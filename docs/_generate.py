@@ -105,3 +105,134 @@ def command_line() -> str:
         title = " ".join(("clustercast", *path))
         parts += [f"## `{title}`", "", "```text", app.help_of(path).rstrip(), "```", ""]
     return "\n".join(parts)
+
+
+def run(*arguments: str, lines: int | None = None) -> str:
+    """What a command prints, without the time that the search took."""
+    import os
+    import re
+    import subprocess
+    import sys
+
+    environment = os.environ | {"COLUMNS": "80", "NO_COLOR": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "clustercast", *arguments], capture_output=True, text=True, env=environment, check=True
+    )
+    text = re.sub(r"(costed whole), [0-9.]+ \w+", r"\1", done.stdout)
+    shown = text.splitlines()[:lines]
+    if lines is not None:
+        shown.append("…")
+    return "\n".join(["```text", f"$ clustercast {' '.join(arguments)}", *shown, "```"])
+
+
+STORY: Final = (
+    "h100",
+    "h800",
+    "h20",
+    "a100",
+    "a800",
+    "v100",
+    "ascend-910b",
+    "ascend-910c",
+    "h200",
+    "b200",
+    "gb200",
+    "mi300x",
+)
+
+
+def story_table() -> str:
+    """The question of the README for several chips: train the 1.8T mixture on 10,000, decode Llama 3.1 70B on 8."""
+    import clustercast
+
+    lines = [
+        "| chip | BF16 TFLOP/s | HBM TB/s | train 1.8T on 10,000: days (80 % interval) | MFU | limited by "
+        "| decode Llama 70B, 8 cards, batch 16: ms per token (cards of a replica) | limited by "
+        "| prefill tokens/s per card |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name in STORY:
+        chip = clustercast.chip(name)
+        big = clustercast.estimate(name, "1.8T", n_chips=10_000).training
+        small = clustercast.estimate(name, "llama-3.1-70b", n_chips=8, batch=16).serving
+        peaks = chip.peaks()
+        flops = peaks.get("bf16", peaks.get("fp16", 0.0)) / 1e12
+        training = ("–", "–", "–")
+        if big is not None:
+            days = f"{big.days:,.0f} ({big.days_low:,.0f}–{big.days_high:,.0f})"
+            training = (days, f"{big.mfu:.0%}", big.limiting)
+        serving = ("–", "–", "–")
+        if small is not None:
+            speed = f"{small.prefill_tokens_per_s_per_chip:,.0f}"
+            serving = (f"{small.tpot_ms:.0f} ({small.plan['chips']})", small.limiting_decode, speed)
+        row = (name, f"{flops:,.0f}", f"{chip.value('memory.bandwidth') / 1e12:.2f}", *training, *serving)
+        lines.append(f"| {' | '.join(row)} |")
+    return "\n".join(lines)
+
+
+def record_errors() -> list[tuple[dict[str, str], float]]:
+    """Every row of the shipped record with the error of its step time."""
+    import csv
+    from pathlib import Path
+
+    from clustercast.studies import record
+
+    path = Path(__file__).parents[1] / "bench" / "record" / "training.csv"
+    with path.open(newline="", encoding="utf-8") as file:
+        return [(row, record.time_error(row)) for row in csv.DictReader(file)]
+
+
+def accuracy_table() -> str:
+    """Error of the modelled step time by study and chip, over the shipped record."""
+    import statistics
+
+    groups: dict[tuple[str, str, str], list[float]] = {}
+    for row, error in record_errors():
+        kind = "mixture" if row["experts"] else "dense"
+        groups.setdefault((row["study"], row["chip"], kind), []).append(error)
+    lines = ["| study | chip | model | runs | median | mean | largest | bias |", "|---|---|---|---|---|---|---|---|"]
+    for (study, chip, kind), errors in sorted(groups.items()):
+        sizes = [abs(error) for error in errors]
+        lines.append(
+            f"| {study.split(' (')[0][:40]} | {chip} | {kind} | {len(errors)} | {statistics.median(sizes):.1%} "
+            f"| {statistics.mean(sizes):.1%} | {max(sizes):.1%} | {statistics.median(errors):+.1%} |"
+        )
+    return "\n".join(lines)
+
+
+def korthikanti_table() -> str:
+    """The eight runs of Korthikanti et al. 2022, table 5, one by one."""
+    from clustercast.studies import record
+
+    lines = [
+        "| model | chips | plan | measured s | estimated s | error | memory GiB of 80 |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row, error in record_errors():
+        if not row["id"].startswith("KORT"):
+            continue
+        value, step = record.estimated(row)
+        plan = f"tp {row['TP']}, pp {row['PP']}, vpp {row['virtual_pp']}, {row['recompute']}"
+        lines.append(
+            f"| {row['model_name']} | {row['n_chips']} | {plan} | {float(row['value']):.2f} | {value:.2f} "
+            f"| {error:+.1%} | {step.memory_bytes / 2**30:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def speed_table() -> str:
+    """The last measured speed of plan evaluation and search."""
+    import json
+    from pathlib import Path
+
+    last = sorted((Path(__file__).parents[1] / "bench" / "results").glob("plan_rate*.json"))[-1]
+    found = json.loads(last.read_text(encoding="utf-8"))
+    rows = (
+        ("whole plan evaluations per second, one core", f"{found['evaluations_per_s_per_core']:,}"),
+        ("arithmetic operations per evaluation", f"{found['operations_per_evaluation']:,}"),
+        ("plans in the space of the headline question", f"{found['considered']:,}"),
+        ("time of its exact search", f"{1e3 * found['search_s']:.0f} ms"),
+        ("compiled equals plain, bit for bit", "yes" if found["compiled_equals_plain"] else "no"),
+        ("machine, date", f"{found['machine']}, {found['date']}"),
+    )
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])

@@ -1,5 +1,6 @@
 """`clustercast plan` ranks plans and says what it looked at."""
 
+import itertools
 import math
 
 from command_line import Cli
@@ -17,7 +18,7 @@ def test_the_ranking_is_in_order_and_the_front_is_one(cli: Cli) -> None:
     assert steps == sorted(steps)
     front = [(plan["step_s"], plan["memory_bytes"]) for plan in document["pareto"]]
     assert front[0][0] == steps[0]
-    for (step_s, held), (slower_s, less) in zip(front, front[1:], strict=False):
+    for (step_s, held), (slower_s, less) in itertools.pairwise(front):
         assert slower_s >= step_s
         assert less < held
     assert document["n_considered"] >= document["n_feasible"] >= 3

@@ -59,7 +59,7 @@ def test_a_missing_die_area_leaves_the_verdict_open() -> None:
 
 def test_more_compute_or_a_smaller_die_never_frees_a_chip() -> None:
     for tpp in range(1000, 6000, 50):
-        caught = [bool(rules.judge(OCTOBER_2023, rules.Measured(tpp, pd / 10, 0.0), True)[0]) for pd in range(0, 90)]
+        caught = [bool(rules.judge(OCTOBER_2023, rules.Measured(tpp, pd / 10, 0.0), True)[0]) for pd in range(90)]
         assert caught == sorted(caught)
     for pd in range(0, 90, 3):
         caught = [

@@ -13,7 +13,8 @@ FEW_CHIPS_IDLE = 0.1
 def estimate(asked: Asked) -> Estimate:
     """How long the model trains and how fast it serves.
 
-    Raises WrongInput for a wrong question; NoAnswer, with the numbers, when neither half has an answer.
+    Raises WrongInput for a wrong question; NoAnswer, with the numbers, when neither half has an answer or the plan
+    that was given does not fit.
     """
     question = fill(asked)
     warnings = list(question.warnings)
@@ -26,6 +27,8 @@ def estimate(asked: Asked) -> Estimate:
         try:
             training = train(question)
         except NoAnswer as error:
+            if asked.plan:
+                raise
             reasons["training"] = error
     try:
         serving, remark = serve_estimate(question)

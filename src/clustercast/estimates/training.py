@@ -152,6 +152,14 @@ def rent(question: Question) -> tuple[float, str]:
     return usd, f"rent, assumed at {guess:g} USD/h per dense TFLOP/s: no price of this chip is known"
 
 
+def goodput_of(question: Question) -> float:
+    """Share of the calendar that trains, from the failure and checkpoint constants."""
+    mtbf, save, restart = (
+        constants.default("reliability", name).value for name in ("chip_mtbf_s", "checkpoint_save_s", "restart_s")
+    )
+    return goodput_fraction(float(question.n_chips), mtbf, save, restart)
+
+
 def train(question: Question) -> Training:
     """The training half of an estimate."""
     fixed = text.parse(question.asked.plan)
@@ -160,10 +168,7 @@ def train(question: Question) -> Training:
     step = training_step(setting, plan)
     used = plan.tp * plan.pp * plan.cp * plan.dp
     tokens_per_s = question.job.global_batch * question.job.seq_len / step.step_s
-    mtbf, save, restart = (
-        constants.default("reliability", name).value for name in ("chip_mtbf_s", "checkpoint_save_s", "restart_s")
-    )
-    goodput = goodput_fraction(float(question.n_chips), mtbf, save, restart)
+    goodput = goodput_of(question)
     total_s = training_s(question.tokens, tokens_per_s, goodput)
     width = interval.half_width(question.silicon.evidence, question.n_chips, mixture=question.record.n_moe_layers > 0)
     step_low, step_high = interval.around(step.step_s, width)

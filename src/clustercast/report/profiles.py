@@ -76,7 +76,7 @@ def _numbers(quantities: Iterator[tuple[str, Quantity]]) -> list[Block]:
     for name, each in quantities:
         between = ""
         if each.low is not None and each.high is not None and each.low != each.high:
-            between = f"{_in_unit(each.low, each)}–{_in_unit(each.high, each)}"
+            between = _between(each.low, each.high, each)
         text = units.count(each.value, 4) if each.dimension == "count" and each.value >= 1e6 else each.text
         rows.append((name, text, between, each.kind, each.source))
         remark = each.note or each.why
@@ -84,7 +84,7 @@ def _numbers(quantities: Iterator[tuple[str, Quantity]]) -> list[Block]:
             notes.append(f"{name}: {remark}")
     if not rows:
         return []
-    blocks: list[Block] = ["", Table(("number", "value", "range", "kind", "source"), rows, frozenset((1,)), (4, 0, 2))]
+    blocks: list[Block] = ["", Table(("number", "value", "range", "kind", "source"), rows, frozenset((1,)), (4, 2))]
     if notes:
         blocks.append("")
         for note in notes:
@@ -101,6 +101,15 @@ UNITS = {
     "usd/h": "USD/h",
     "mm2": "mm2",
 }
+
+
+def _between(low: float, high: float, each: Quantity) -> str:
+    """A range with its unit said once."""
+    shown, space, unit = _in_unit(high, each).partition(" ")
+    if not space:
+        return f"{_in_unit(low, each)}–{shown}"
+    scaled = low / high * float(shown.replace(",", "")) if high else 0.0
+    return f"{short(scaled)}–{shown} {unit}"
 
 
 def _in_unit(value: float, each: Quantity) -> str:

@@ -100,6 +100,15 @@ def days(done: Training) -> str:
     return f"{short(times * done.days)} {unit} ({low}–{high}, 80 % interval)"
 
 
+def in_seconds(value_s: float) -> str:
+    """A part of a step, never in minutes.
+
+    >>> in_seconds(188.4), in_seconds(0.0123)
+    ('188 s', '12.3 ms')
+    """
+    return f"{short(value_s)} s" if value_s >= 1.0 else units.seconds(value_s)
+
+
 def milliseconds(value_ms: float) -> str:
     """A duration given in milliseconds, in the unit a person would pick.
 
@@ -131,7 +140,7 @@ def training(est: Estimate, done: Training) -> list[Block]:
         if times[name] > 0.0:
             share = times[name] / done.step_s
             chart = bar(times[name] / longest, BAR)
-            blocks.append(f"    {text:<18} {units.seconds(times[name]):>9} {percent(share):>7} {chart}".rstrip())
+            blocks.append(f"    {text:<18} {in_seconds(times[name]):>9} {percent(share):>7} {chart}".rstrip())
     blocks += wrap(
         f"everything overlapped {short(lower)} s ≤ estimate {short(done.step_s)} s ≤ nothing overlapped "
         f"{short(upper)} s",

@@ -5,12 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from clustercast import records
-from clustercast.catalog import constants
-from clustercast.errors import WrongInput
+from clustercast.errors import NoAnswer, WrongInput
 from clustercast.estimates import training
 from clustercast.estimates.question import Asked, Question, fill
 from clustercast.estimates.result import Assumption, Terms
-from clustercast.physics.job import goodput_fraction, training_s
+from clustercast.physics.job import training_s
 from clustercast.physics.training import training_step
 from clustercast.plans import search, text
 
@@ -68,13 +67,15 @@ def rank(asked: Asked, top: int = 10) -> PlanRanking:
         raise WrongInput(f"--top: expected a whole number from 1 to {MOST_TOP:,}, got {top:,}")
     question = fill(asked)
     fixed = text.parse(asked.plan)
+    if question.silicon.recipe.serving_only:
+        raise NoAnswer(f"precision {question.precision} is for serving only")
     setting = question.setting()
     training.check_fixed(setting, fixed, question.n_chips)
     started = time.perf_counter()
     found = search.fastest(setting, question.n_chips, fixed, top)
     if not found.plans:
         training.choose(question, fixed)  # raises with the reason and the numbers
-    goodput = _goodput(question)
+    goodput = training.goodput_of(question)
     front = search.pareto(setting, question.n_chips, fixed)
     return PlanRanking(
         chip=question.chip.name,
@@ -95,20 +96,19 @@ def rank(asked: Asked, top: int = 10) -> PlanRanking:
     )
 
 
-def _goodput(question: Question) -> float:
-    mtbf, save, restart = (
-        constants.default("reliability", name).value for name in ("chip_mtbf_s", "checkpoint_save_s", "restart_s")
-    )
-    return goodput_fraction(float(question.n_chips), mtbf, save, restart)
-
-
 def _ranked(question: Question, setting: records.Setting, plan: records.Plan, goodput: float) -> RankedPlan:
     step = training_step(setting, plan)
     used = plan.tp * plan.pp * plan.cp * plan.dp
     tokens_per_s = question.job.global_batch * question.job.seq_len / step.step_s
     terms = {name: getattr(step, f"{name}_s") for name in Terms.__dataclass_fields__}
     return RankedPlan(
-        plan=text.as_dict(plan) | {"chips": used, "idle": question.n_chips - used},
+        plan=text.as_dict(plan)
+        | {
+            "global_batch": question.job.global_batch,
+            "precision": question.precision,
+            "chips": used,
+            "idle": question.n_chips - used,
+        },
         plan_text=text.as_text(plan),
         step_s=step.step_s,
         step_s_bracket=(step.lower_s, step.upper_s),

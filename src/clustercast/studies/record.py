@@ -3,8 +3,11 @@
 A row is in the documented training form (see CONTRIBUTING.md): the shape comes from its numeric columns.
 """
 
+from typing import Any
+
 from clustercast import catalog, records
 from clustercast.catalog import build, constants
+from clustercast.catalog.models import model_record
 from clustercast.errors import WrongInput
 
 RECOMPUTE = {"none": 0, "selective": 1, "full": 2, "partial": 3, "": 0}
@@ -28,7 +31,7 @@ def model_of(row: dict[str, str]) -> records.Model:
     experts = number(row, "experts")
     moe_ffn = number(row, "moe_ffn") or number(row, "ffn")
     latent = (row.get("attention") or "").upper().startswith("MLA")
-    shape = {
+    shape: dict[str, Any] = {
         "layers": layers,
         "hidden": hidden,
         "vocab": number(row, "vocab", 51200),
@@ -51,9 +54,7 @@ def model_of(row: dict[str, str]) -> records.Model:
     if latent:
         # the published latent models share these ranks (DeepSeek-V2, table 1)
         shape |= {"attention": "mla", "q_lora": 1536, "kv_lora": 512, "qk_rope_dim": 64}
-        shape["qk_nope_dim"] = int(str(shape["head_dim"])) - 64
-    from clustercast.catalog.models import model_record
-
+        shape["qk_nope_dim"] = shape["head_dim"] - 64
     return model_record(shape)
 
 
