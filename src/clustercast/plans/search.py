@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from clustercast.physics.layer import ends, layer
 from clustercast.physics.training import memory, n_microbatches, step_of
 from clustercast.plans import rules
-from clustercast.records import RECOMPUTE_BLOCK, RECOMPUTE_FULL, RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, Plan, Setting
+from clustercast.records import (
+    CP_ALL_TO_ALL,
+    RECOMPUTE_BLOCK,
+    RECOMPUTE_FULL,
+    RECOMPUTE_NONE,
+    RECOMPUTE_SELECTIVE,
+    SCHEDULE_DUALPIPE,
+    Plan,
+    Setting,
+)
 
 if TYPE_CHECKING:
     from clustercast.records import Job, Model
@@ -30,7 +39,7 @@ MOST_CP = 64
 MOST_MICRO_BATCH = 16
 MOST_ETP = 8
 LEAST_CP_TOKENS = 1024  # a context-parallel rank with fewer tokens has nothing to overlap with
-COMPILED_ABOVE = 3_000_000  # plans considered; below it plain Python is done before numba is loaded: bench/results
+COMPILED_ABOVE = 1_000_000  # plans considered; below it plain Python is done before numba is loaded: bench/results
 
 
 class Space(NamedTuple):
@@ -100,7 +109,7 @@ def space_of(setting: Setting, n_chips: int, fixed: dict[str, int]) -> Space:
         for etp in etps
         for micro_batch in batches
         for recompute in recomputes
-        if tp * cp <= n_chips and etp <= max(tp * cp, MOST_ETP)
+        if tp * cp <= n_chips and _key_is_legal(tp, cp, fixed, model, job)
     ]
     most_pp = max(1, min(model.n_layers, n_chips // max(1, min(tps, default=1) * min(cps))))
     pps = choices("pp", range(1, most_pp + 1))
@@ -111,6 +120,12 @@ def space_of(setting: Setting, n_chips: int, fixed: dict[str, int]) -> Space:
     held = {name: code for name, code in fixed.items() if name in names}
     base = Plan(1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0)._replace(**held)
     return Space(keys, pps, vpps, dps, zeros, base)
+
+
+def _key_is_legal(tp: int, cp: int, fixed: dict[str, int], model: "Model", job: "Job") -> bool:
+    if fixed.get("sequence_parallel") and (job.seq_len // cp) % tp:
+        return False
+    return fixed.get("cp_kind") != CP_ALL_TO_ALL or model.n_heads % (tp * cp) == 0
 
 
 def _recomputes(setting: Setting) -> list[int]:
@@ -137,6 +152,31 @@ def make_plan(key: Any, pp: int, vpp: int, dp: int, zero: int, base: Plan) -> Pl
     )  # fmt: skip
 
 
+def fits_together(key: Any, pp: int, dp: int, base: Plan, global_batch: int) -> bool:
+    """Whether what a key leaves open divides: the rules of `rules.first_broken` that join it with pp and dp."""
+    if (key[0] * key[1] * dp) % (key[2] * key[3]) != 0 or global_batch % (dp * key[4]) != 0:
+        return False
+    if base.shard > 0 and (dp * key[1]) % base.shard != 0:
+        return False
+    if base.schedule == SCHEDULE_DUALPIPE:
+        return pp % 2 == 0 and global_batch // (dp * key[4]) >= 2 * pp
+    return True
+
+
+def sort_by(order: Any, values: Any) -> None:
+    """Sort the indices in `order` by `values`, in place: a shell sort, which runs plain and compiled alike."""
+    gap = len(order) // 2
+    while gap > 0:
+        for i in range(gap, len(order)):
+            moving = order[i]
+            at = i
+            while at >= gap and values[order[at - gap]] > values[moving]:
+                order[at] = order[at - gap]
+                at -= gap
+            order[at] = moving
+        gap //= 2
+
+
 def search_keys(
     setting: Setting,
     keys: Any,
@@ -149,14 +189,16 @@ def search_keys(
     n_chips: int,
     cap_bytes: float,
     bounds: Any,
+    order: Any,
     best_s: Any,
     best_plans: Any,
     counts: Any,
 ) -> None:
     """Fill `best_s` and `best_plans` with the fastest plans that fit, in order. Runs plain or compiled.
 
-    bounds  [keys] scratch;  best_s [top] starts at infinity;  best_plans [top + 1][plan fields], the last row takes
-    the plan that needs least memory;  counts: chips, divisibility, memory, costed whole, least bytes
+      bounds, order  [keys] scratch, order counts up from 0;  best_s [top] starts at infinity
+      best_plans     [top + 1][plan fields], the last row takes the plan that needs least memory
+    counts: chips, divisibility, memory, costed whole, least bytes
     """
     top = len(best_s)
     n_layers = setting.model.n_layers + setting.model.n_mtp_layers
@@ -166,35 +208,31 @@ def search_keys(
         kernels_s = one.forward_s + one.backward_s + one.recompute_s + one.slowdown_s
         layer_s = kernels_s + one.tp_exposed_s + one.cp_exposed_s + one.ep_exposed_s + one.host_s
         bounds[i] = global_batch * n_layers * layer_s * keys[i][0] * keys[i][1] / (keys[i][4] * float(n_chips))
-    n_left = len(keys)
-    while n_left > 0:
-        at = 0
-        for i in range(len(keys)):
-            if bounds[i] < bounds[at]:
-                at = i
-        if bounds[at] >= best_s[top - 1] or bounds[at] == math.inf:
+    sort_by(order, bounds)
+    for place_of_key in range(len(keys)):
+        at = order[place_of_key]
+        if bounds[at] >= best_s[top - 1]:
             return
         key = keys[at]
-        bounds[at] = math.inf
-        n_left -= 1
         one = layer(setting, make_plan(key, 1, 1, 1, 0, base))
         end = ends(setting, make_plan(key, 1, 1, 1, 0, base))
         kernels_s = one.forward_s + one.backward_s + one.recompute_s + one.slowdown_s
         layer_s = kernels_s + one.tp_exposed_s + one.cp_exposed_s + one.ep_exposed_s + one.host_s
         inner = key[0] * key[1]
+        first = 0  # in dps: the chips allow it, and as pp grows never one before it
         for a in range(len(pps)):
             pp = pps[a]
             n_most = math.ceil(n_layers / pp)
             per_dp = len(zeros)
-            for b in range(len(dps)):
+            while first < len(dps) and inner * pp * dps[first] > n_chips:
+                first += 1
+            counts[0] += first * per_dp * n_vpps[a]
+            for b in range(first, len(dps)):
                 dp = dps[b]
-                if inner * pp * dp > n_chips:
-                    counts[0] += per_dp * n_vpps[a]
-                    continue
                 n_batches = global_batch / (dp * float(key[4]))
                 if n_batches * n_most * layer_s >= best_s[top - 1]:
                     break
-                if (inner * dp) % (key[2] * key[3]) != 0 or setting.job.global_batch % (dp * key[4]) != 0:
+                if not fits_together(key, pp, dp, base, setting.job.global_batch):
                     counts[1] += per_dp * n_vpps[a]
                     continue
                 for c in range(n_vpps[a]):
@@ -202,15 +240,21 @@ def search_keys(
                     if vpp > 1 and int(n_batches) % pp != 0:
                         counts[1] += per_dp
                         continue
+                    # more sharding never needs more memory: where the most does not fit, none does
+                    most = make_plan(key, pp, vpp, dp, zeros[len(zeros) - 1], base)
+                    least = memory(setting, most, one, end, n_microbatches(setting.job, most))
+                    if least.total_bytes > cap_bytes:
+                        counts[2] += per_dp
+                        if least.total_bytes < counts[4]:
+                            counts[4] = least.total_bytes
+                            for f in range(len(most)):
+                                best_plans[top][f] = most[f]
+                        continue
                     for d in range(len(zeros)):
                         plan = make_plan(key, pp, vpp, dp, zeros[d], base)
                         held = memory(setting, plan, one, end, n_microbatches(setting.job, plan))
                         if held.total_bytes > cap_bytes:
                             counts[2] += 1
-                            if held.total_bytes < counts[4]:
-                                counts[4] = held.total_bytes
-                                for f in range(len(plan)):
-                                    best_plans[top][f] = plan[f]
                             continue
                         counts[3] += 1
                         step_s = step_of(setting, plan, one, end).step_s
@@ -261,11 +305,25 @@ def fastest(
         best_plans = np.zeros((top + 1, len(space.base)), np.int64)
         counts = np.zeros(5)
         counts[4] = np.inf
-        run = grid.compiled(search_keys, make_plan)
+        run = grid.compiled(search_keys, make_plan, sort_by, fits_together)
         arrays = [np.array(x, np.int64) for x in (space.keys, space.pps)]
         later = [np.array(x, np.int64) for x in (n_vpps, space.dps, space.zeros)]
         bounds = np.empty(len(space.keys))
-        run(setting, *arrays, padded, *later, space.base, n_chips, capacity_bytes, bounds, best_s, best_plans, counts)
+        order = np.arange(len(space.keys))
+        run(
+            setting,
+            *arrays,
+            padded,
+            *later,
+            space.base,
+            n_chips,
+            capacity_bytes,
+            bounds,
+            order,
+            best_s,
+            best_plans,
+            counts,
+        )
         rows: Any = best_plans.tolist()
         steps: list[float] = best_s.tolist()
         tally: list[float] = counts.tolist()
@@ -276,7 +334,7 @@ def fastest(
         bounds_list = [0.0] * len(space.keys)
         search_keys(
             setting, space.keys, space.pps, space.vpps, n_vpps, space.dps, space.zeros, space.base, n_chips,
-            capacity_bytes, bounds_list, steps, rows, tally,
+            capacity_bytes, bounds_list, list(range(len(space.keys))), steps, rows, tally,
         )  # fmt: skip
     n_found = sum(1 for step_s in steps if step_s < math.inf)
     chips, divisibility, memory_, costed = (int(x) for x in tally[:4])
