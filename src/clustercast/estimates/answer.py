@@ -90,8 +90,6 @@ def job_assumptions(question: Question) -> tuple[Assumption, ...]:
     """Constants that move the answer and that nobody was asked for."""
     said = []
     for section, name in (
-        ("reliability", "chip_mtbf_s"),
-        ("reliability", "checkpoint_save_s"),
         ("power", "pue"),
         ("power", "wall_over_chip"),
         ("serving", "tpot_s"),
@@ -100,11 +98,5 @@ def job_assumptions(question: Question) -> tuple[Assumption, ...]:
         said.append(_assumption(name, found))
     usd_per_h, basis = rent(question)
     said.append(Assumption("usd_per_chip_hour", usd_per_h, "reported", basis))
-    for name in ("matmul_fraction", "matmul_memory_fraction", "attention_forward_fraction"):
-        curve = question.silicon.constants[name]
-        said.append(_assumption(name, curve))
-    for name in ("matmul_factor", "expert_factor", "tp_overlap", "ep_overlap", "dp_overlap"):
-        number = question.stack.constants[name]
-        said.append(_assumption(f"{question.stack.name}.{name}", number))
     said.append(_assumption(f"{question.engine.name}.host_step_s", question.engine.constants["host_step_s"]))
     return tuple(said)

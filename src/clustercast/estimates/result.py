@@ -16,6 +16,8 @@ class Assumption:
     source: str
     low: Scalar = None
     high: Scalar = None
+    days_low: float | None = None  # training days with this alone at one end of its range, the plan unchanged
+    days_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class Training:
     elasticity: Elasticity
     evidence: str
     stack: str
+    movers: tuple[Assumption, ...]  # what the days rest on, what moves them most first
     goodput: float
     energy_mwh: float | None
     cost_usd: float | None

@@ -8,6 +8,7 @@ from clustercast.catalog import constants
 from clustercast.errors import NoAnswer, Number, WrongInput
 from clustercast.estimates import interval
 from clustercast.estimates.elasticity import elasticity, limiting
+from clustercast.estimates.influence import movers
 from clustercast.estimates.question import Question
 from clustercast.estimates.result import Search, Terms, Training, TrainingMemory
 from clustercast.physics.job import energy_j, goodput_fraction, rent_usd, training_s
@@ -15,6 +16,7 @@ from clustercast.physics.training import training_step
 from clustercast.plans import rules, search, text
 
 NEEDED = ("tp", "pp", "dp")
+MOST_MOVERS = 12
 
 
 def choose(question: Question, fixed: dict[str, int]) -> tuple[records.Plan, Search]:
@@ -237,6 +239,7 @@ def train(question: Question) -> Training:
         elasticity=slopes,
         evidence=question.silicon.evidence,
         stack=question.stack.name,
+        movers=tuple(movers(question, plan, total_s / day_s, goodput)[:MOST_MOVERS]),
         goodput=goodput,
         energy_mwh=None if joules is None else joules / 3.6e9,
         cost_usd=rent_usd(float(question.n_chips), usd_per_h, total_s),

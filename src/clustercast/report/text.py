@@ -48,6 +48,7 @@ DECODE: Final = {
 }
 BAR: Final = 36
 MOST_ASSUMPTIONS: Final = 12
+MOST_MOVERS: Final = 6
 STEP_UP: Final = 1.1  # resources are shown for 10 % more of each
 LEAST_SHOWN: Final = 0.0005  # of an effect, as a share
 
@@ -69,6 +70,8 @@ def estimate(est: Estimate) -> list[Block]:
         blocks += ["", *training(est, est.training)]
     if est.serving:
         blocks += ["", *serving(est, est.serving)]
+    if est.training is not None:
+        blocks += ["", *movers(est.training.movers)]
     blocks += ["", *assumptions(est.assumptions)]
     if est.warnings:
         blocks += ["", Line("Warnings", "bold")]
@@ -266,6 +269,18 @@ def serving(est: Estimate, done: Serving) -> list[Block]:
     if done.cost_usd_per_million_output_tokens is not None:
         tail += f"; {short(done.cost_usd_per_million_output_tokens)} USD per million output tokens"
     blocks += wrap(tail, "  ", "    ")
+    return blocks
+
+
+def movers(said: tuple[Assumption, ...]) -> list[Block]:
+    """The assumptions that move the training days most, each alone at either end of its range."""
+    if not said:
+        return []
+    blocks: list[Block] = [Line("What would move the days most, each alone within its range", "bold")]
+    for each in said[:MOST_MOVERS]:
+        days = f"{short(each.days_low or 0.0)}–{short(each.days_high or 0.0)} days"
+        between = f"{scalar(each.value)} ({scalar(each.low)}–{scalar(each.high)})"
+        blocks += wrap(f"{days}  {each.name} = {between}, {each.kind}: {each.source}", "  ", "    ")
     return blocks
 
 
