@@ -144,7 +144,7 @@ def cluster(rng: random.Random) -> Cluster:
     """A cluster of one to a few thousand chips, with or without packages, of every shape of network."""
     n_scale_up = rng.choice((1, 2, 4, 8, 16, 64))
     n_rail = max(n_scale_up, rng.choice((32, 256)))
-    n_package = rng.choice((1, 1, 2)) if n_scale_up >= 2 else 1  # noqa: PLR2004
+    n_package = rng.choice((1, 1, 2)) if n_scale_up >= 2 else 1
     up = log_uniform(rng, 1e10, 1e12)
     nic = log_uniform(rng, 1e9, 1e11)
     switched = records.SWITCH
@@ -213,7 +213,7 @@ def stack(rng: random.Random) -> Stack:
 
 def precision(rng: random.Random) -> Precision:
     """Bytes of a 16-bit or an 8-bit recipe."""
-    if rng.random() < 0.5:  # noqa: PLR2004
+    if rng.random() < 0.5:
         return examples.PRECISION
     return Precision(2.0, 1.0, 4.0, 12.0, 1.0, 2.0, 5.0, 2.0, 1.0, 2.0, 4.0, 2.0, 1.0, 1.0)
 
@@ -283,14 +283,14 @@ def plan(rng: random.Random, shape: Model, seq_len: int) -> tuple[Plan, int]:
         ep=ep,
         etp=etp,
         zero=zero,
-        shard=rng.choice([0, *degrees(dp * cp, 8)]) if zero == 3 else 0,  # noqa: PLR2004
+        shard=rng.choice([0, *degrees(dp * cp, 8)]) if zero == 3 else 0,
         micro_batch=micro_batch,
         recompute=recompute,
         recompute_layers=rng.randint(1, -(-shape.n_layers // pp)) if recompute == records.RECOMPUTE_BLOCK else 0,
         schedule=schedule,
-        sequence_parallel=int(seq_len // cp % tp == 0 and rng.random() < 0.7),  # noqa: PLR2004
+        sequence_parallel=int(seq_len // cp % tp == 0 and rng.random() < 0.7),
         cp_kind=cp_kind,
-        offload=int(rng.random() < 0.2),  # noqa: PLR2004
+        offload=int(rng.random() < 0.2),
     )
     return made, dp * micro_batch * n_batches
 

@@ -2,10 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from clustercast.catalog.quantity import Quantity, quantity
+from clustercast import units
+from clustercast.catalog.quantity import Quantity, assumed, quantity
 from clustercast.errors import WrongInput
+
+# What `--set fabric.<key>=` may change, beside rails_cross.
+SETTINGS: Final = ("oversubscription", "scale_up_chips", "rail_chips")
 
 
 class TierProfile(NamedTuple):
@@ -53,6 +57,36 @@ class FabricProfile(NamedTuple):
     def quantities(self) -> Iterator[tuple[str, Quantity]]:
         """Every number of the file under its dotted name."""
         return iter(self.table.items())
+
+    def with_setting(self, key: str, text: str) -> "FabricProfile":
+        """A copy with one parameter as the user assumes it: `--set fabric.oversubscription=7`.
+
+        oversubscription   of the spine, 1 or more
+        scale_up_chips, rail_chips   chips that reach one another at that level
+        rails_cross        yes: traffic between different ranks is forwarded inside the node first; no
+        """
+        if key == "rails_cross":
+            if text.lower() not in ("yes", "no"):
+                raise WrongInput(f"--set fabric.rails_cross: expected yes or no, got {text!r}")
+            return self._replace(rails_cross=text.lower() == "yes")
+        if key not in SETTINGS:
+            raise WrongInput(f"--set fabric.{key}: is not known, expected one of rails_cross, {', '.join(SETTINGS)}")
+        try:
+            value = units.parse(text, "count")
+        except ValueError as error:
+            raise WrongInput(f"--set fabric.{key}: {error}") from None
+        if value < 1:
+            raise WrongInput(f"--set fabric.{key}: {text!r} is less than 1")
+        fresh = assumed(value, text, "count", "--set")
+        if key == "oversubscription":
+            return self._replace(oversubscription=fresh, table=self.table | {"spine.oversubscription": fresh})
+        name = key.removesuffix("_chips")
+        tier = self.rail if name == "rail" else self.scale_up
+        if value != int(value) or tier is None:
+            raise WrongInput(f"--set fabric.{key}: expected a whole number, and a fabric that has this level")
+        moved = tier._replace(n_chips=int(value), size=fresh)
+        table = self.table | {f"{name}.n_chips": fresh}
+        return self._replace(rail=moved, table=table) if name == "rail" else self._replace(scale_up=moved, table=table)
 
 
 def fabric_profile(data: dict[str, Any], file: Path | str) -> FabricProfile:

@@ -48,7 +48,11 @@ Batch = Annotated[
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change the chip: chip.hbm_bandwidth=6TB/s. May be repeated."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change the chip or fabric: chip.hbm_bandwidth=6TB/s, fabric.oversubscription=7. May be repeated.",
+    ),
 ]
 Fabric = Annotated[
     str | None,

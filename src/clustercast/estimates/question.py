@@ -1,8 +1,9 @@
 """From what the user asked to everything that the answer needs, with each default said."""
 
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from clustercast import catalog, records, units
+from clustercast import catalog, records
 from clustercast.catalog import build, constants
 from clustercast.catalog.constants import Constant
 from clustercast.errors import WrongInput
@@ -107,11 +108,9 @@ def fill(asked: Asked) -> Question:
     whole("--batch", asked.batch, MOST_BATCH)
     if asked.tokens is not None and not 1 <= asked.tokens <= MOST_TOKENS:
         raise WrongInput(f"--tokens: expected a number from 1 to {MOST_TOKENS:.0e}, got {asked.tokens:g}")
-    chip = catalog.find_chip(asked.chip)
-    for setting in asked.settings:
-        chip = _set(chip, setting)
+    chip = _set(catalog.find_chip(asked.chip), "chip", asked.settings)
     model = catalog.find_model(asked.model)
-    fabric = catalog.find_fabric(asked.fabric or chip.fabric)
+    fabric = _set(catalog.find_fabric(asked.fabric or chip.fabric), "fabric", asked.settings)
     record = records.as_declared(model.record())
     said: list[Assumption] = []
     warnings: list[str] = []
@@ -188,16 +187,19 @@ def fill(asked: Asked) -> Question:
     )
 
 
-def _set(chip: catalog.ChipProfile, setting: str) -> catalog.ChipProfile:
-    target, equals, text = setting.partition("=")
-    if not equals or not text.strip():
-        raise WrongInput(f"--set {setting}: expected chip.<key>=<value>", hint="--set chip.hbm_bandwidth=6TB/s")
-    owner, dot, key = target.strip().partition(".")
-    if owner != "chip" or not dot:
-        raise WrongInput(f"--set {setting}: only chip.<key> can be set", hint="--set chip.hbm_bandwidth=6TB/s")
-    return chip.with_setting(key, text.strip())
+Profile = TypeVar("Profile", catalog.ChipProfile, catalog.FabricProfile)
 
 
-def count_text(value: float) -> str:
-    """A count as people write it: 1.83T."""
-    return units.count(value)
+def _set(profile: Profile, owner: str, settings: tuple[str, ...]) -> Profile:
+    """The profile with every `--set owner.key=value` applied."""
+    for setting in settings:
+        target, equals, text = setting.partition("=")
+        whose, dot, key = target.strip().partition(".")
+        if not equals or not text.strip() or not dot or whose not in ("chip", "fabric"):
+            raise WrongInput(
+                f"--set {setting}: expected chip.<key>=<value> or fabric.<key>=<value>",
+                hint="--set chip.hbm_bandwidth=6TB/s",
+            )
+        if whose == owner:
+            profile = profile.with_setting(key, text.strip())
+    return profile
