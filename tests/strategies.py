@@ -1,7 +1,7 @@
 """What the laws are tried on: settings, legal plans, tiers, clusters, models of every kind.
 
 A whole setting has a hundred numbers. Drawing each of them by hypothesis takes milliseconds, so hypothesis draws one
-seed, and plain Python makes the records from it; a failing example prints the records.
+seed, and plain Python makes the records from it; a failing example prints that seed.
 """
 
 import random

@@ -38,7 +38,8 @@ def test_every_chip_comes_in_a_fabric_of_the_catalogue(name):
         (
             "colour",
             "7",
-            "--set fabric.colour: is not known, expected one of rails_cross, oversubscription, scale_up_chips, rail_chips",
+            "--set fabric.colour: is not known, "
+            "expected one of rails_cross, oversubscription, scale_up_chips, rail_chips",
         ),
     ],
 )
