@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, TypeVar
 
 # Recompute of activations in the backward pass.
 RECOMPUTE_NONE: Final = 0
-RECOMPUTE_SELECTIVE: Final = 1  # the attention core only (Korthikanti et al. 2022, section 5)
+RECOMPUTE_SELECTIVE: Final = 1  # the attention core where scores are kept, else norms, activations, latent projections
 RECOMPUTE_FULL: Final = 2
 RECOMPUTE_BLOCK: Final = 3  # `recompute_layers` of the layers of a stage in full, the others not at all
 RECOMPUTE_NAMES: Final = ("none", "selective", "full", "block")
@@ -128,6 +128,7 @@ class Precision(NamedTuple):
     weight_wire_bytes: float
     kv_bytes: float  # per cached element
     matmul_factor: float  # matmul rate over the micro-benchmark's, whose time includes the casts counted here apart
+    matmul_ceiling: float  # share of peak that no kernel exceeds
 
 
 class Tier(NamedTuple):

@@ -99,8 +99,9 @@ def recipe(name: str) -> Recipe:
     """The precision recipe of that name. Raises WrongInput with the nearest name."""
     entry = named("precision", name.lower().replace("_", "-"), table("precisions")["recipes"])
     sizes = {f"{field}_bytes": float(size) for field, size in entry["bytes"].items()}
+    ceiling = float(table("precisions")["matmul_ceiling"]["value"])
     factor = entry.get("matmul_factor", {"value": 1.0})["value"]
-    training = records.Precision(**sizes, matmul_factor=float(factor))
+    training = records.Precision(**sizes, matmul_factor=float(factor), matmul_ceiling=ceiling)
     serving = training._replace(
         **{f"{field}_bytes": float(size) for field, size in entry["serving"].items()},
         weight_copy_bytes=0.0,

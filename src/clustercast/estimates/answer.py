@@ -97,6 +97,7 @@ def job_assumptions(question: Question) -> tuple[Assumption, ...]:
         found = constants.default(section, name)
         said.append(_assumption(name, found))
     usd_per_h, basis = rent(question)
-    said.append(Assumption("usd_per_chip_hour", usd_per_h, "reported", basis))
+    kind = "reported" if question.chip.get("price.rent") else "assumed"
+    said.append(Assumption("usd_per_chip_hour", usd_per_h, kind, basis))
     said.append(_assumption(f"{question.engine.name}.host_step_s", question.engine.constants["host_step_s"]))
     return tuple(said)

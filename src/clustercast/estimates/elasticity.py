@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from clustercast.estimates.result import Elasticity
-from clustercast.records import Setting, Tier
+from clustercast.records import Engine, Setting, Tier
 
 STEP: Final = 0.01
 RESOURCES: Final = ("flops", "hbm_bandwidth", "scale_up", "scale_out", "latency", "host")
@@ -52,19 +52,29 @@ def improved(setting: Setting, resource: str, factor: float) -> Setting:
     )
 
 
-def elasticity(
-    setting: Setting, time_s: Callable[[Setting], float], *, bubble: float = 0.0, capacity: float = 0.0
-) -> Elasticity:
+def improved_engine(engine: Engine, resource: str, factor: float) -> Engine:
+    """The same serving engine with one resource `factor` times as good."""
+    if resource == "host":
+        return engine._replace(
+            host_step_s=engine.host_step_s / factor,
+            host_layer_s=engine.host_layer_s / factor,
+            prefill_step_s=engine.prefill_step_s / factor,
+        )
+    if resource == "latency":
+        return engine._replace(all_reduce_s=engine.all_reduce_s / factor)
+    return engine
+
+
+def elasticity(time_s: Callable[[str, float], float], *, bubble: float = 0.0, capacity: float = 0.0) -> Elasticity:
     """d ln(throughput) / d ln(resource): how much faster per cent of each resource.
 
-    time_s    the time that throughput is the inverse of
+    time_s    the time that throughput is the inverse of, with a resource `factor` times as good
     bubble    share of the time that a pipeline is empty
     capacity  the same derivative for memory capacity, where the batch may grow with it
     """
-    now_s = time_s(setting)
+    now_s = time_s(RESOURCES[0], 1.0)
     slopes = {
-        resource: -math.log(time_s(improved(setting, resource, 1.0 + STEP)) / now_s) / math.log(1.0 + STEP)
-        for resource in RESOURCES
+        resource: -math.log(time_s(resource, 1.0 + STEP) / now_s) / math.log(1.0 + STEP) for resource in RESOURCES
     }
     return Elasticity(hbm_capacity=capacity, bubble=bubble, **slopes)
 

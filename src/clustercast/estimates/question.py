@@ -76,9 +76,14 @@ class Question:
 
     def serving_setting(self) -> records.Setting:
         """What the physics sees, for serving: serving formats, prompts as sequences, no training stack's losses."""
-        # engines run the kernels that the micro-benchmarks measured, with element-wise work fused into them
+        # engines run the measured kernels with element-wise work fused into them; clocks fall as in training
+        kernels = self.silicon.kernels
         stack = self.stack.record._replace(
-            score_bytes=0.0, matmul_factor=1.0, collective_factor=1.0, element_bytes_factor=1.0
+            score_bytes=0.0,
+            collective_factor=1.0,
+            element_bytes_factor=1.0,
+            expert_factor=kernels.expert_fraction / kernels.matmul_fraction,
+            expert_half_width=0.0,
         )
         job = records.Job(self.input_len, 1)
         return records.as_declared(self.setting()._replace(precision=self.silicon.recipe.serving, job=job, stack=stack))
@@ -192,9 +197,13 @@ Profile = TypeVar("Profile", catalog.ChipProfile, catalog.FabricProfile)
 
 def _set(profile: Profile, owner: str, settings: tuple[str, ...]) -> Profile:
     """The profile with every `--set owner.key=value` applied."""
+    given: set[str] = set()
     for setting in settings:
         target, equals, text = setting.partition("=")
         whose, dot, key = target.strip().partition(".")
+        if target.strip() in given:
+            raise WrongInput(f"--set {target.strip()} is given twice")
+        given.add(target.strip())
         if not equals or not text.strip() or not dot or whose not in ("chip", "fabric"):
             raise WrongInput(
                 f"--set {setting}: expected chip.<key>=<value> or fabric.<key>=<value>",

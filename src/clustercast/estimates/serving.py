@@ -1,4 +1,4 @@
-"""The serving half: the smallest replica that fits, repeated, with the largest batch that keeps up."""
+"""The serving half: one replica's layout, repeated, with the largest batch that keeps up."""
 
 import math
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from clustercast import records, units
 from clustercast.catalog import constants
 from clustercast.errors import NoAnswer
 from clustercast.estimates import interval
-from clustercast.estimates.elasticity import elasticity, limiting
+from clustercast.estimates.elasticity import elasticity, improved, improved_engine, limiting
 from clustercast.estimates.question import Question
 from clustercast.estimates.result import Serving, ServingMemory
 from clustercast.estimates.training import rent
@@ -16,6 +16,9 @@ from clustercast.plans import rules
 from clustercast.plans.search import divisors
 
 MOST_REPLICA_DOMAINS = 64
+MOST_TIMES_SMALLEST = 8
+CAPACITY_STEP = 1.1
+SLOWER_THAN_ALONE = 1.25  # a batch may slow a token by this where even one sequence misses the objective
 
 
 def engine_record(engine: constants.Engine) -> records.Engine:
@@ -28,11 +31,11 @@ def engine_record(engine: constants.Engine) -> records.Engine:
 def layouts(n_chips: int, model: records.Model, domain: int) -> Iterator[records.ServingPlan]:
     """Every way to lay one replica over `n_chips`.
 
-    TP inside the scale-up domain; the rest pipelines, or for mixtures of experts attention data parallelism,
-    with the experts over tp x attention_dp.
+    TP divides the scale-up domain; the rest pipelines, or for mixtures of experts attention data parallelism,
+    with the experts over tp x attention_dp and an expert sliced inside the domain at most.
     """
     for tp in divisors(n_chips, min(domain, n_chips)):
-        if rules.tp_broken(tp, model):
+        if rules.tp_broken(tp, model) or domain % tp:
             continue
         for pp in divisors(n_chips // tp, model.n_layers):
             attention_dp = n_chips // tp // pp
@@ -42,15 +45,14 @@ def layouts(n_chips: int, model: records.Model, domain: int) -> Iterator[records
                 continue
             group = tp * attention_dp
             ep = math.gcd(group, model.n_experts)
-            if model.expert_ffn % (group // ep) == 0:
-                yield records.ServingPlan(tp, pp, attention_dp, ep, group // ep)
-            if attention_dp == 1 and ep > 1 and model.expert_ffn % group == 0:
-                yield records.ServingPlan(tp, pp, 1, 1, group)
+            for experts, slices in {(ep, group // ep), (1, group)} if attention_dp == 1 else {(ep, group // ep)}:
+                if domain % slices == 0 and model.expert_ffn % slices == 0:
+                    yield records.ServingPlan(tp, pp, attention_dp, experts, slices)
 
 
 def sizes(count: int, domain: int) -> list[int]:
-    """Replica sizes to try, ascending: parts of a domain, then whole domains."""
-    inside = [size for size in range(1, min(domain, count) + 1) if domain % size == 0 or size % 2 == 0]
+    """Replica sizes to try, ascending: what divides a scale-up domain, then whole domains."""
+    inside = divisors(domain, count)
     beyond = [domain * n for n in range(2, min(count // domain, MOST_REPLICA_DOMAINS) + 1)]
     return inside + beyond
 
@@ -81,41 +83,52 @@ def choose(
 ) -> tuple[records.ServingPlan, int, int, str]:
     """The plan of a replica, its size, the batch per replica and a remark.
 
-    The smallest replica that holds the weights and its share of the batch; among its layouts the one that is
-    fastest at that batch. Without a batch, the layout that serves most tokens within the default TPOT.
+    Without a batch the layout that decodes most tokens per chip within the default TPOT, at the largest batch that
+    fits and holds it; with one, the layout that decodes it fastest when it is spread over all chips. Sizes from the
+    smallest that holds the model to eight times that; of equals the smaller.
     """
     model = setting.model
     domain = setting.cluster.scale_up.n_chips
     limit_s = constants.default("serving", "tpot_s").value
-    fallback: tuple[float, records.ServingPlan, int, int] | None = None
+    best: tuple[float, records.ServingPlan, int, int] | None = None
+    slow: tuple[float, records.ServingPlan, int, int] | None = None
     least = math.inf
+    smallest = 0
     for size in sizes(question.n_chips, domain):
+        if smallest and size > MOST_TIMES_SMALLEST * smallest:
+            break
         replicas = question.n_chips // size
-        options: list[tuple[float, records.ServingPlan, int]] = []
+        batch = math.ceil(question.asked.batch / replicas) if question.asked.batch else 1
         for plan in layouts(size, model, domain):
-            batch = math.ceil(question.asked.batch / replicas) if question.asked.batch else 1
             job = records.ServingJob(question.input_len, question.output_len, float(batch))
             done = serve(setting, job, plan, engine)
             least = min(least, done.memory_bytes)
             if done.memory_bytes > done.capacity_bytes:
                 continue
+            smallest = smallest or size
+            if slow is None or done.tpot_s < slow[0]:
+                slow = (done.tpot_s, plan, size, batch)
             if question.asked.batch:
-                options.append((done.tpot_s, plan, batch))
                 continue
-            batch = largest_batch(setting, question, plan, engine, limit_s)
-            if batch:
-                job = job._replace(batch=float(batch))
-                options.append((-serve(setting, job, plan, engine).output_tokens_per_s, plan, batch))
-            elif fallback is None or done.tpot_s < fallback[0]:
-                fallback = (done.tpot_s, plan, size, 1)
-        if options:
-            _, plan, batch = min(options, key=lambda option: option[0])
-            return plan, size, batch, ""
-    if fallback is not None:
-        slowest_ms = 1e3 * fallback[0]
-        remark = f"no layout keeps TPOT under {1e3 * limit_s:.0f} ms: batch 1 takes {slowest_ms:.0f} ms"
-        return fallback[1], fallback[2], fallback[3], remark
-    raise too_large(question, setting, engine, least)
+            largest = largest_batch(setting, question, plan, engine, limit_s)
+            if largest:
+                job = job._replace(batch=float(largest))
+                rate = serve(setting, job, plan, engine).output_tokens_per_s * replicas
+                if best is None or rate > best[0]:
+                    best = (rate, plan, size, largest)
+    if slow is None:
+        raise too_large(question, setting, engine, least)
+    if best is not None:
+        return best[1], best[2], best[3], ""
+    if question.asked.batch:
+        return slow[1], slow[2], slow[3], ""
+    near_s = SLOWER_THAN_ALONE * slow[0]
+    batch = largest_batch(setting, question, slow[1], engine, near_s)
+    remark = (
+        f"no layout keeps TPOT under {1e3 * limit_s:.0f} ms: one sequence alone takes {1e3 * slow[0]:.0f} ms, "
+        f"so the batch is what keeps it under {1e3 * near_s:.0f} ms"
+    )
+    return slow[1], slow[2], batch, remark
 
 
 def too_large(question: Question, setting: records.Setting, engine: records.Engine, least: float) -> NoAnswer:
@@ -123,10 +136,10 @@ def too_large(question: Question, setting: records.Setting, engine: records.Engi
     capacity = (setting.chip.hbm_bytes - setting.chip.reserved_bytes) * engine.memory_fraction
     domain = setting.cluster.scale_up.n_chips
     smallest = None
-    job = records.ServingJob(question.input_len, question.output_len, 1.0)
     for size in sizes(domain * MOST_REPLICA_DOMAINS, domain):
+        job = records.ServingJob(question.input_len, question.output_len, float(question.asked.batch or 1))
         fitting = (serve(setting, job, plan, engine) for plan in layouts(size, setting.model, domain))
-        if any(done.memory_bytes <= done.capacity_bytes for done in fitting):
+        if size > question.n_chips and any(done.memory_bytes <= done.capacity_bytes for done in fitting):
             smallest = size
             break
     return NoAnswer(
@@ -142,6 +155,22 @@ def too_large(question: Question, setting: records.Setting, engine: records.Engi
     )
 
 
+def capacity_elasticity(
+    question: Question,
+    setting: records.Setting,
+    engine: records.Engine,
+    plan: records.ServingPlan,
+    tokens_per_s: float,
+) -> float:
+    """What a tenth more memory buys in decoded tokens, where the batch grows into it within the default TPOT."""
+    limit_s = constants.default("serving", "tpot_s").value
+    larger = improved(setting, "hbm_capacity", CAPACITY_STEP)
+    batch = largest_batch(larger, question, plan, engine, limit_s)
+    job = records.ServingJob(question.input_len, question.output_len, float(batch))
+    more = serve(larger, job, plan, engine).output_tokens_per_s
+    return max(0.0, math.log(more / tokens_per_s) / math.log(CAPACITY_STEP))
+
+
 def serve_estimate(question: Question) -> tuple[Serving, str]:
     """The serving half of an estimate, and a remark where the default objective is out of reach."""
     setting = question.serving_setting()
@@ -150,8 +179,15 @@ def serve_estimate(question: Question) -> tuple[Serving, str]:
     replicas = question.n_chips // size
     job = records.ServingJob(question.input_len, question.output_len, float(batch))
     done = serve(setting, job, plan, engine)
-    decode = elasticity(setting, lambda other: serve(other, job, plan, engine).tpot_s)
-    prefill = elasticity(setting, lambda other: serve(other, job, plan, engine).ttft_s)
+
+    def served(resource: str, factor: float) -> records.Serving:
+        return serve(improved(setting, resource, factor), job, plan, improved_engine(engine, resource, factor))
+
+    capacity = 0.0
+    if not question.asked.batch and not remark:
+        capacity = capacity_elasticity(question, setting, engine, plan, done.output_tokens_per_s)
+    decode = elasticity(lambda resource, factor: served(resource, factor).tpot_s, capacity=capacity)
+    prefill = elasticity(lambda resource, factor: served(resource, factor).ttft_s)
     width = interval.half_width(
         question.silicon.evidence, size, mixture=question.record.n_moe_layers > 0, purpose="serving_interval"
     )
@@ -159,8 +195,10 @@ def serve_estimate(question: Question) -> tuple[Serving, str]:
     tpot_low, tpot_high = interval.around(done.tpot_s, width)
     ttft_low, ttft_high = interval.around(done.ttft_s, first_width)
     usd_per_h, _ = rent(question)
-    per_chip = done.output_tokens_per_s / size
     total = question.asked.batch or batch * replicas
+    per_chip = total / done.tpot_s / question.n_chips
+    prefill_per_chip = done.prefill_tokens_per_s * replicas / question.n_chips
+    chip_s_per_token = 1.0 / per_chip + question.input_len / question.output_len / prefill_per_chip
     result = Serving(
         input_len=question.input_len,
         output_len=question.output_len,
@@ -175,8 +213,8 @@ def serve_estimate(question: Question) -> tuple[Serving, str]:
         tpot_ms_low=1e3 * tpot_low,
         tpot_ms_high=1e3 * tpot_high,
         output_tokens_per_s=total / done.tpot_s,
-        output_tokens_per_s_per_chip=total / done.tpot_s / question.n_chips,
-        prefill_tokens_per_s_per_chip=done.prefill_tokens_per_s * replicas / question.n_chips,
+        output_tokens_per_s_per_chip=per_chip,
+        prefill_tokens_per_s_per_chip=prefill_per_chip,
         decode_time_ms={
             "compute": 1e3 * done.decode_compute_s,
             "weights": 1e3 * done.decode_weights_s,
@@ -203,6 +241,6 @@ def serve_estimate(question: Question) -> tuple[Serving, str]:
         elasticity_prefill=prefill,
         evidence=question.silicon.evidence,
         engine=question.engine.name,
-        cost_usd_per_million_output_tokens=usd_per_h / 3600.0 / per_chip * 1e6,
+        cost_usd_per_million_output_tokens=usd_per_h / 3600.0 * chip_s_per_token * 1e6,
     )
     return result, remark

@@ -7,7 +7,7 @@ from clustercast import records, units
 from clustercast.catalog import constants
 from clustercast.errors import NoAnswer, Number, WrongInput
 from clustercast.estimates import interval
-from clustercast.estimates.elasticity import elasticity, limiting
+from clustercast.estimates.elasticity import elasticity, improved, limiting
 from clustercast.estimates.influence import movers
 from clustercast.estimates.question import Question
 from clustercast.estimates.result import Search, Terms, Training, TrainingMemory
@@ -34,7 +34,7 @@ def choose(question: Question, fixed: dict[str, int]) -> tuple[records.Plan, Sea
         if "micro_batch" in fixed and "recompute" in fixed and "zero" in fixed:
             step = training_step(setting, plan)
             if step.memory_bytes > step.capacity_bytes:
-                raise too_large(question, plan, step.memory_bytes, step.capacity_bytes, "the given plan")
+                raise too_large(question, plan, fixed, step.memory_bytes, step.capacity_bytes, "the given plan")
             return plan, Search(1, 1, {}, time.perf_counter() - started, fixed)
     check_fixed(setting, fixed, question.n_chips)
     found = search.fastest(setting, question.n_chips, fixed)
@@ -46,7 +46,7 @@ def choose(question: Question, fixed: dict[str, int]) -> tuple[records.Plan, Sea
                 hint=suggestion(setting, fixed, question.n_chips),
             )
         capacity = setting.chip.hbm_bytes - setting.chip.reserved_bytes
-        raise too_large(question, found.least_plan, found.least_bytes, capacity, "the plan that needs least")
+        raise too_large(question, found.least_plan, fixed, found.least_bytes, capacity, "the plan that needs least")
     return found.plans[0], Search(found.n_considered, found.n_feasible, found.rejected, wall_s, fixed)
 
 
@@ -76,6 +76,11 @@ def check_fixed(setting: records.Setting, fixed: dict[str, int], n_chips: int) -
     per_step = fixed.get("dp", 1) * fixed.get("micro_batch", 1)
     if not broken and job.global_batch % per_step:
         broken = f"dp x micro-batch {per_step} does not divide the global batch {job.global_batch}"
+    if not broken and fixed.get("shard") and fixed.get("zero", 3) != 3:
+        broken = "shard needs zero=3"
+    block = fixed.get("recompute") == records.RECOMPUTE_BLOCK
+    if not broken and block != bool(fixed.get("recompute_layers")):
+        broken = "recompute=block and recompute_layers need one another"
     used = math.prod(fixed.get(name, 1) for name in ("tp", "pp", "cp", "dp"))
     if not broken and used > n_chips:
         broken = f"tp x pp x cp x dp {used} is more than {n_chips} chips"
@@ -101,9 +106,11 @@ def suggestion(setting: records.Setting, fixed: dict[str, int], n_chips: int) ->
     return None
 
 
-def too_large(question: Question, plan: records.Plan, needed: float, capacity: float, which: str) -> NoAnswer:
+def too_large(
+    question: Question, plan: records.Plan, fixed: dict[str, int], needed: float, capacity: float, which: str
+) -> NoAnswer:
     """The answer for a plan or a model that does not fit, with the numbers and the smallest count that would do."""
-    smallest = smallest_count(question) if which != "the given plan" else None
+    smallest = smallest_count(question, fixed) if which != "the given plan" else None
     numbers: dict[str, Number] = {
         "needed_bytes": needed,
         "available_bytes": capacity,
@@ -120,20 +127,20 @@ def too_large(question: Question, plan: records.Plan, needed: float, capacity: f
     )
 
 
-def smallest_count(question: Question) -> int | None:
+def smallest_count(question: Question, fixed: dict[str, int]) -> int | None:
     """The fewest chips on which some plan fits, to within an eighth; None beyond the largest sensible cluster."""
     low, high = question.n_chips, question.n_chips
     most = max(question.job.global_batch * question.record.n_layers * 8, 8)
     while True:
         high = min(2 * high, most)
-        if search.fastest(question.setting(high), high, {}).plans:
+        if search.fastest(question.setting(high), high, fixed).plans:
             break
         if high >= most:
             return None
         low = high
     while high - low > max(1, low // 8):
         middle = (low + high) // 2
-        if search.fastest(question.setting(middle), middle, {}).plans:
+        if search.fastest(question.setting(middle), middle, fixed).plans:
             high = middle
         else:
             low = middle
@@ -144,14 +151,18 @@ def rent(question: Question) -> tuple[float, str]:
     """USD per chip-hour, and where the price comes from: known rent, a share of the known price, or a guess."""
     own = question.chip.get("price.rent")
     if own is not None:
-        return own.value, f"rent, {question.chip.sources.get(own.source, own.source)}"
+        return (
+            own.value,
+            f"rent, {own.value:.2f} USD per chip-hour, {question.chip.sources.get(own.source, own.source)}",
+        )
     buy = question.chip.get("price.buy")
     if buy is not None:
         share = constants.default("price", "rent_per_buy_hour").value
-        return share * buy.value, f"rent, assumed at {share:g} of the {buy.value:,.0f} USD to buy per hour"
+        usd = share * buy.value
+        return usd, f"rent, {usd:.2f} USD per chip-hour guessed from a price of {buy.value:,.0f} USD"
     guess = constants.default("price", "usd_per_chip_hour_per_tflops").value
     usd = guess * question.silicon.chip.attention_flop_per_s / 1e12
-    return usd, f"rent, assumed at {guess:g} USD/h per dense TFLOP/s: no price of this chip is known"
+    return usd, f"rent, {usd:.2f} USD per chip-hour guessed from its compute: no price of this chip is known"
 
 
 def goodput_of(question: Question) -> float:
@@ -190,7 +201,10 @@ def train(question: Question) -> Training:
             total_s,
         )
     usd_per_h, basis = rent(question)
-    slopes = elasticity(setting, lambda other: training_step(other, plan).step_s, bubble=step.bubble_s / step.step_s)
+    slopes = elasticity(
+        lambda resource, factor: training_step(improved(setting, resource, factor), plan).step_s,
+        bubble=step.bubble_s / step.step_s,
+    )
     day_s = 86400.0
     return Training(
         tokens=question.tokens,

@@ -345,11 +345,34 @@ def distinct_nodes(n_nodes: float, n_choices: float) -> float:
 
 
 @formula
+def reachable_nodes(n_nodes: float, n_groups: int, n_active_groups: int) -> float:
+    """Nodes that a token may reach when its experts must lie in M of G groups, spread evenly over N nodes.
+
+        N < G:  N (1 - C(G - G/N, M) / C(G, M))     a node is out of reach if none of its groups is chosen
+        else:   M N / G
+
+    Source:  [deepseek2024v3], section 2.1.2; counting of uniform choices
+
+    >>> reachable_nodes(8.0, 8, 4), round(reachable_nodes(2.0, 8, 4), 3)
+    (4.0, 1.971)
+    """
+    if n_groups <= 1 or n_active_groups >= n_groups:
+        return n_nodes
+    if n_nodes >= n_groups:
+        return n_active_groups * n_nodes / n_groups
+    missed = 1.0
+    for i in range(n_active_groups):
+        missed *= max(0.0, n_groups - n_groups / n_nodes - i) / (n_groups - i)
+    return n_nodes * (1.0 - missed)
+
+
+@formula
 def dispatch_s(
     tokens: float,
     token_bytes: float,
     n_choices: float,
-    node_share: float,
+    n_groups: int,
+    n_active_groups: int,
     deduplicated: float,
     where: Spread,
     cluster: Cluster,
@@ -360,27 +383,25 @@ def dispatch_s(
     node crosses the network port; with it one copy per node does, and the node forwards it inside.
     Node-limited routing bounds the nodes that a token may choose.
 
-        copies out  = (N - 1) / N * (k, or min(distinct nodes, limit) when deduplicated)
+        copies out  = (N - 1) / N * (k, or distinct nodes of the reachable when deduplicated)
         inside      = (g - 1) / g * k   over the g ranks of a domain, forwarded copies included;
                       only the k / N that stay, where the leaf switches reach every rank
 
     tokens        of this chip
     token_bytes   of one token on the wire
-    node_share    of the nodes that a token may choose (node-limited routing); 0: no limit
+    n_groups      of experts, of which a token may choose n_active_groups; 0 or 1: free routing
     deduplicated  1: yes, 0: no
     Source:       [deepseek2024v3], section 3.2.2
 
     >>> from clustercast.physics.examples import CLUSTER
-    >>> dispatch_s(1e6, 1e3, 4.0, 0.0, 0.0, Spread(1.0, 4.0, 1.0, 1.0), CLUSTER)
+    >>> dispatch_s(1e6, 1e3, 4.0, 0, 0, 0.0, Spread(1.0, 4.0, 1.0, 1.0), CLUSTER)
     3.0
     """
     n_domain = where.n_package * where.n_scale_up
     n_nodes = where.n_rail * where.n_spine
     if n_domain * n_nodes <= 1.0:
         return 0.0
-    reached = distinct_nodes(n_nodes, n_choices)
-    if node_share > 0.0:
-        reached = min(reached, max(1.0, node_share * n_nodes))
+    reached = distinct_nodes(reachable_nodes(n_nodes, n_groups, n_active_groups), n_choices)
     copies = deduplicated * reached + (1.0 - deduplicated) * n_choices
     sent_bytes = tokens * token_bytes
     outside_bytes = sent_bytes * copies * (n_nodes - 1.0) / n_nodes

@@ -108,6 +108,7 @@ PRECISION = records.Precision(
     weight_wire_bytes=2.0,
     kv_bytes=2.0,
     matmul_factor=1.0,
+    matmul_ceiling=0.95,
 )
 
 MODEL = records.Model(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 N_PLAN_FIELDS = len(Plan._fields)
 N_STEP_FIELDS = len(Step._fields)
+MONTH_S = 30 * 86400
 
 
 def run_steps(setting: Setting, plans: Any, out: Any) -> None:
@@ -67,6 +68,16 @@ def _register() -> None:
         register_jitable(function)
 
 
+def _forget_old(caches: Path) -> None:
+    """Remove compiled code of versions that nobody has used for a month; a folder that resists is no matter."""
+    import shutil
+    import time
+
+    for folder in caches.glob("compiled-*"):
+        if time.time() - folder.stat().st_mtime > MONTH_S:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 @cache
 def compiled(function: Callable[..., Any], *helpers: Callable[..., Any]) -> Callable[..., Any]:
     """The driver `function`, compiled with its helpers (from the cache on disk when nothing changed).
@@ -86,6 +97,7 @@ def compiled(function: Callable[..., Any], *helpers: Callable[..., Any]) -> Call
     if not any(folder.rglob(f"{stem}*.nbc")):
         sys.stderr.write("compiling the formulas for this machine (once, about ten seconds) ...\n")
         sys.stderr.flush()
+        _forget_old(folder.parent)
     svml, cache_folder = numba.config.DISABLE_INTEL_SVML, numba.config.CACHE_DIR  # type: ignore[attr-defined]
     numba.config.DISABLE_INTEL_SVML, numba.config.CACHE_DIR = True, str(folder)  # type: ignore[attr-defined]
     try:

@@ -32,10 +32,9 @@ from clustercast.records import (
     MLA,
     RECOMPUTE_BLOCK,
     RECOMPUTE_FULL,
-    RECOMPUTE_NONE,
+    RECOMPUTE_SELECTIVE,
     Ends,
     Layer,
-    Model,
     Plan,
     Setting,
 )
@@ -88,6 +87,22 @@ def tokens_per_chip(setting: Setting, plan: Plan) -> float:
 
 
 @formula
+def matmul_fraction(setting: Setting) -> float:
+    """Share of peak that large matmuls reach once the casts that the micro-benchmark includes are counted apart.
+
+        min(e_c * factor, max(e_c, ceiling))
+
+    Source:  fitted by bench/fit_operations.py and bench/fit_training.py
+
+    >>> from clustercast.physics.examples import SETTING
+    >>> matmul_fraction(SETTING)
+    0.8
+    """
+    own = setting.kernels.matmul_fraction
+    return min(own * setting.precision.matmul_factor, max(own, setting.precision.matmul_ceiling))
+
+
+@formula
 def linear_cost(rows: float, columns: float, depth: float, setting: Setting) -> Cost:
     """A linear layer [rows, depth] x [depth, columns]: the matmul forward and its two gradients.
 
@@ -104,8 +119,7 @@ def linear_cost(rows: float, columns: float, depth: float, setting: Setting) -> 
     """
     chip = setting.chip
     precision = setting.precision
-    rate = chip.matmul_flop_per_s * chip.clock_fraction * setting.stack.matmul_factor * setting.kernels.matmul_fraction
-    rate *= precision.matmul_factor
+    rate = chip.matmul_flop_per_s * chip.clock_fraction * setting.stack.matmul_factor * matmul_fraction(setting)
     inputs = rows * depth
     outputs = rows * columns
     weights = depth * columns
@@ -149,7 +163,7 @@ def experts_cost(rows: float, columns: float, depth: float, n_experts: float, se
     precision = setting.precision
     hbm = chip.hbm_bytes_per_s
     rate = chip.expert_flop_per_s * chip.clock_fraction * setting.stack.matmul_factor
-    rate *= setting.kernels.matmul_fraction * setting.stack.expert_factor * precision.matmul_factor
+    rate *= matmul_fraction(setting) * setting.stack.expert_factor
     short_side = min(columns, depth)
     rate *= short_side / (short_side + setting.stack.expert_half_width)
     inputs = rows * depth
@@ -182,8 +196,8 @@ def projection_cost(tokens: float, setting: Setting, plan: Plan) -> Cost:
 
     Grouped queries: [h -> (a d + 2 k d) / tp] and [a d / tp -> h]; key-value heads are replicated
     when TP exceeds them. Latent attention: down and up projections of queries and of keys and values;
-    the down projections are not divided by TP.
-    Source:  [ainslie2023], [deepseek2024v2]
+    the down projections and an indexer's are not divided by TP.
+    Source:  [ainslie2023], [deepseek2024v2], [deepseek2025v32]
 
     >>> from clustercast.physics.examples import PLAN, SETTING
     >>> projection_cost(10.0, SETTING, PLAN).params == 4.0 * SETTING.model.hidden * SETTING.model.hidden
@@ -200,6 +214,10 @@ def projection_cost(tokens: float, setting: Setting, plan: Plan) -> Cost:
             tokens, heads * (model.qk_head_dim - rope + model.v_head_dim), float(model.kv_lora), setting
         )
         cost = add(add(out, down_kv, 1.0), up_kv, 1.0)
+        if model.index_heads > 0:
+            from_queries = linear_cost(tokens, float(model.index_heads * model.index_dim), float(model.q_lora), setting)
+            keys = linear_cost(tokens, float(model.index_dim + model.index_heads), hidden, setting)
+            cost = add(add(cost, from_queries, 1.0), keys, 1.0)
         if model.q_lora > 0:
             down_q = linear_cost(tokens, float(model.q_lora), hidden, setting)
             up_q = linear_cost(tokens, heads * model.qk_head_dim, float(model.q_lora), setting)
@@ -288,7 +306,7 @@ def element_traffic_bytes(tokens: float, setting: Setting, plan: Plan) -> float:
     """HBM traffic of the element-wise kernels of one layer, forward.
 
         10 h      two norms (read, write) and two residual sums (read, read, write)
-        2 (q + k) rotary position or bias
+        2 (q + k) rotary position or bias; 2 w in a linear mixer of parameters w h
         3 f or 2 f   activation of a gated or plain MLP; 4 k h for moving tokens to k experts and back
 
     The first line is divided by TP only with sequence parallelism, the others always are.
@@ -312,7 +330,9 @@ def element_traffic_bytes(tokens: float, setting: Setting, plan: Plan) -> float:
     kv_heads = max(model.n_kv_heads * sharded, 1.0)
     if model.attention == MLA:
         kv_heads = heads
-    elements += 2.0 * model.qk_head_dim * (heads + kv_heads) * n_mixers / n_layers
+    n_attention = float(model.n_full_layers + model.n_window_layers)
+    elements += 2.0 * model.qk_head_dim * (heads + kv_heads) * n_attention / n_layers
+    elements += 2.0 * model.linear_params / hidden * sharded * model.n_linear_layers / n_layers
     passes = float(model.n_mlp_matrices)
     elements += passes * model.ffn * sharded * model.n_dense_layers / n_layers
     if model.n_moe_layers > 0:
@@ -416,23 +436,6 @@ def tp_comm_s(tokens: float, setting: Setting, plan: Plan) -> float:
 
 
 @formula
-def routing_share(model: Model) -> float:
-    """Share of the expert groups, and so of the nodes, that a token may choose; 0 where routing is free.
-
-        active groups / groups
-
-    Source:  [deepseek2024v3], section 2.1.2
-
-    >>> from clustercast.physics.examples import MOE
-    >>> routing_share(MOE._replace(n_groups=8, n_active_groups=4)), routing_share(MOE)
-    (0.5, 0.0)
-    """
-    if model.n_groups <= 1:
-        return 0.0
-    return model.n_active_groups / float(model.n_groups)
-
-
-@formula
 def ep_comm_s(tokens: float, setting: Setting, plan: Plan) -> float:
     """Expert-parallel dispatch and combine of one layer, forward (the backward pass moves as much).
 
@@ -446,7 +449,6 @@ def ep_comm_s(tokens: float, setting: Setting, plan: Plan) -> float:
     if plan.ep == 1 or model.n_moe_layers == 0:
         return 0.0
     where = spread(plan.ep, plan.etp, setting.cluster)
-    limit = routing_share(model)
     own_tokens = tokens / plan.tp
     choices = float(model.n_active_experts)
     copied = setting.stack.deduplicated_dispatch
@@ -454,20 +456,28 @@ def ep_comm_s(tokens: float, setting: Setting, plan: Plan) -> float:
         own_tokens,
         model.hidden * setting.precision.dispatch_wire_bytes,
         choices,
-        limit,
+        model.n_groups,
+        model.n_active_groups,
         copied,
         where,
         setting.cluster,
     )
     back_s = dispatch_s(
-        own_tokens, model.hidden * setting.precision.combine_wire_bytes, choices, limit, copied, where, setting.cluster
+        own_tokens,
+        model.hidden * setting.precision.combine_wire_bytes,
+        choices,
+        model.n_groups,
+        model.n_active_groups,
+        copied,
+        where,
+        setting.cluster,
     )
     return (there_s + back_s) * setting.stack.collective_factor * model.n_moe_layers / model.n_layers
 
 
 @formula
 def cp_comm_s(tokens: float, setting: Setting, plan: Plan) -> float:
-    """Context-parallel communication of one layer, forward (the backward pass moves twice as much).
+    """Context-parallel communication of one layer, forward; backward a ring moves twice as much, an all-to-all as much.
 
         ring         cp - 1 sends of the local keys and values
         all-to-all   queries, keys, values and the result, sequence against heads
@@ -497,17 +507,21 @@ def cp_comm_s(tokens: float, setting: Setting, plan: Plan) -> float:
 
 
 @formula
-def saved_bytes(tokens: float, context: float, setting: Setting, plan: Plan) -> float:
-    """Activations that one layer keeps per micro-batch until its backward pass, without recompute.
+def saved_bytes(tokens: float, context: float, selective: int, setting: Setting, plan: Plan) -> float:
+    """Activations that one layer keeps per micro-batch until its backward pass.
 
     Per token, in elements: 2 h for the inputs of the two norms and 2 h for those of the matmuls
     behind them (divided by TP with sequence parallelism); queries, keys, values, the attention's
     result; the MLP's first output and its activation (divided by TP). An unfused attention keeps its
     scores, softmax and dropout too: 5 bytes a score.
-    Source:  [korthikanti2022], equations 1 to 4, generalised to grouped heads, gates and experts
+
+    selective  1: without the scores where they are kept; where a fused kernel keeps none, without the norms'
+               outputs, the activation's and latent attention's expanded queries, keys and values
+    Source:    [korthikanti2022], equations 1 to 4, generalised to grouped heads, gates and experts;
+               [deepseek2024v3], section 3.2.3 for what a selective recompute drops beside scores
 
     >>> from clustercast.physics.examples import PLAN, SETTING
-    >>> saved_bytes(1.0, 0.0, SETTING, PLAN) == 32 * SETTING.model.hidden
+    >>> saved_bytes(1.0, 0.0, 0, SETTING, PLAN) == 32 * SETTING.model.hidden
     True
     """
     model = setting.model
@@ -518,25 +532,70 @@ def saved_bytes(tokens: float, context: float, setting: Setting, plan: Plan) -> 
     if plan.sequence_parallel == 1:
         spread_share = sharded
     hidden = float(model.hidden)
-    n_mixers = float(model.n_full_layers + model.n_window_layers + model.n_linear_layers)
+    n_attention = float(model.n_full_layers + model.n_window_layers)
+    n_mixers = n_attention + model.n_linear_layers
     n_mlps = float(model.n_dense_layers + model.n_moe_layers)
-    per_norm = spread_share * hidden * (precision.element_bytes + precision.activation_bytes)
+    kept = precision.activation_bytes
+    light = selective == 1 and setting.stack.score_bytes <= 0.0
+    if light:
+        kept = 0.0
+    per_norm = spread_share * hidden * (precision.element_bytes + kept)
     heads = model.n_heads * sharded
     kv_heads = max(model.n_kv_heads * sharded, 1.0)
     if model.attention == MLA:
         kv_heads = heads
-    head_elements = (heads + kv_heads) * (model.qk_head_dim + model.v_head_dim)
-    per_mixer = precision.element_bytes * head_elements
-    if setting.stack.score_bytes > 0.0:
-        per_mixer += 5.0 * heads * 2.0 * context
-    per_width = (model.n_mlp_matrices - 1.0) * precision.element_bytes + precision.activation_bytes
-    total = per_norm * (n_mixers + n_mlps) + per_mixer * n_mixers
+    elements = (heads + kv_heads) * (model.qk_head_dim + model.v_head_dim)
+    if light and model.attention == MLA:
+        elements = heads * model.v_head_dim + model.q_lora + model.kv_lora + model.qk_rope_dim
+    per_attention = precision.element_bytes * elements
+    if setting.stack.score_bytes > 0.0 and selective == 0:
+        per_attention += 5.0 * heads * 2.0 * context
+    per_linear = precision.element_bytes * model.linear_params / hidden * sharded
+    per_width = (model.n_mlp_matrices - 1.0) * precision.element_bytes + kept
+    total = per_norm * (n_mixers + n_mlps) + per_attention * n_attention + per_linear * model.n_linear_layers
     total += per_width * model.ffn * sharded * model.n_dense_layers
     if model.n_moe_layers > 0:
         rows = sharded * model.n_active_experts
-        per_moe = rows * (hidden * precision.activation_bytes + per_width * model.expert_ffn)
+        per_moe = rows * (plan.etp * hidden * precision.activation_bytes + per_width * model.expert_ffn)
         total += (per_moe + per_width * model.shared_ffn * sharded) * model.n_moe_layers
     return tokens * total / n_layers
+
+
+@formula
+def light_recompute_s(tokens: float, setting: Setting, plan: Plan) -> float:
+    """Time of a selective recompute beside scores: norms, activations, latent attention's up-projections.
+
+        norms 4 h (two of them, read and write), activation as in the forward pass, [latent -> heads] matmuls
+
+    Source:  [deepseek2024v3], section 3.2.3
+
+    >>> from clustercast.physics.examples import PLAN, SETTING
+    >>> light_recompute_s(1.0, SETTING, PLAN) > 0.0
+    True
+    """
+    model = setting.model
+    n_layers = float(model.n_layers)
+    sharded = 1.0 / plan.tp
+    spread_share = 1.0
+    if plan.sequence_parallel == 1:
+        spread_share = sharded
+    passes = float(model.n_mlp_matrices)
+    n_attention = float(model.n_full_layers + model.n_window_layers)
+    n_blocks = n_attention + model.n_linear_layers + model.n_dense_layers + model.n_moe_layers
+    elements = 2.0 * spread_share * model.hidden * n_blocks
+    elements += passes * model.ffn * sharded * model.n_dense_layers
+    expert_width = model.n_active_experts * model.expert_ffn + model.shared_ffn
+    elements += passes * expert_width * sharded * model.n_moe_layers
+    traffic_bytes = tokens * elements / n_layers * setting.precision.element_bytes * setting.stack.element_bytes_factor
+    total_s = element_s(traffic_bytes, 3.0, setting.chip.hbm_bytes_per_s, setting.kernels)
+    if model.attention == MLA and n_attention > 0.0:
+        heads = model.n_heads * sharded
+        nope = model.qk_head_dim - model.qk_rope_dim
+        up_s = linear_cost(tokens, heads * (nope + model.v_head_dim), float(model.kv_lora), setting).forward_s
+        if model.q_lora > 0:
+            up_s += linear_cost(tokens, heads * model.qk_head_dim, float(model.q_lora), setting).forward_s
+        total_s += up_s * n_attention / n_layers
+    return total_s
 
 
 @formula
@@ -608,8 +667,8 @@ def layer(setting: Setting, plan: Plan) -> Layer:
 
     The backward pass of element-wise kernels moves 1.2 times what the forward pass does (12 h
     against 10 h in the norms and sums, about that in the activations). Recompute runs kernels and
-    communication again: selective the attention core where scores are kept, full everything,
-    block a share of the layers.
+    communication again: selective the attention core where scores are kept and else what costs little
+    (light_recompute_s), full everything, block a share of the layers.
 
     Communication hides behind compute up to what the stack overlaps; what one kind hides behind is
     not there for the next. Compute beside communication loses `overlap_slowdown` of it.
@@ -651,11 +710,14 @@ def layer(setting: Setting, plan: Plan) -> Layer:
     recompute_s = again * forward_s
     recompute_flop = again * (attention.flop + dense.flop + routed.flop)
     context = mean_context(float(setting.job.seq_len), 0.0)
-    whole_bytes = saved_bytes(tokens, context, setting, plan)
-    if plan.recompute > RECOMPUTE_NONE and plan.recompute < RECOMPUTE_FULL and stack.score_bytes > 0.0:
-        recompute_s += attention.forward_s
-        recompute_flop += attention.flop
-        whole_bytes = saved_bytes(tokens, 0.0, setting, plan)
+    whole_bytes = saved_bytes(tokens, context, 0, setting, plan)
+    if plan.recompute == RECOMPUTE_SELECTIVE:
+        whole_bytes = saved_bytes(tokens, context, 1, setting, plan)
+        if stack.score_bytes > 0.0:
+            recompute_s += attention.forward_s
+            recompute_flop += attention.flop
+        else:
+            recompute_s += light_recompute_s(tokens, setting, plan)
     spread_share = 1.0
     if plan.sequence_parallel == 1:
         spread_share = 1.0 / plan.tp
@@ -669,7 +731,9 @@ def layer(setting: Setting, plan: Plan) -> Layer:
     if plan.sequence_parallel == 1:
         tp_raw_s += 0.5 * tp_forward_s
     ep_raw_s = ep_forward_s * passes
-    cp_raw_s = cp_forward_s * (3.0 + again)
+    cp_raw_s = cp_forward_s * passes
+    if plan.cp_kind == CP_RING:
+        cp_raw_s += cp_forward_s
     window_s = forward_s + backward_s + recompute_s
     tp_exposed_s = exposed_s(tp_raw_s, stack.tp_overlap, window_s)
     window_s -= tp_raw_s - tp_exposed_s

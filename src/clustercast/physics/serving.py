@@ -10,7 +10,6 @@ from clustercast.physics.layer import (
     element_traffic_bytes,
     kernels_cost,
     routed_mlp_cost,
-    routing_share,
 )
 from clustercast.physics.roofline import attention_flop, element_s, join_s, padded_rows, touched_experts
 from clustercast.records import (
@@ -92,6 +91,8 @@ def projection_params(model: Model, tp: int) -> float:
     if model.attention == MLA:
         rope = float(model.qk_rope_dim)
         down = hidden * (model.kv_lora + rope)
+        if model.index_heads > 0:
+            down += model.q_lora * model.index_heads * model.index_dim + hidden * (model.index_dim + model.index_heads)
         up = model.kv_lora * heads * (model.qk_head_dim - rope + model.v_head_dim)
         if model.q_lora > 0:
             return out + down + up + hidden * model.q_lora + model.q_lora * heads * model.qk_head_dim
@@ -324,13 +325,26 @@ def decode_comm_s(batch: float, setting: Setting, plan: ServingPlan, engine: Eng
             where = spread(plan.ep, plan.etp, setting.cluster)
             sent = batch / plan.tp
             choices = float(model.n_active_experts)
-            limit = routing_share(model)
             size_bytes = float(model.hidden)
             there_s = dispatch_s(
-                sent, size_bytes * setting.precision.dispatch_wire_bytes, choices, limit, 1.0, where, setting.cluster
+                sent,
+                size_bytes * setting.precision.dispatch_wire_bytes,
+                choices,
+                model.n_groups,
+                model.n_active_groups,
+                1.0,
+                where,
+                setting.cluster,
             )
             back_s = dispatch_s(
-                sent, size_bytes * setting.precision.combine_wire_bytes, choices, limit, 1.0, where, setting.cluster
+                sent,
+                size_bytes * setting.precision.combine_wire_bytes,
+                choices,
+                model.n_groups,
+                model.n_active_groups,
+                1.0,
+                where,
+                setting.cluster,
             )
             total_s += (there_s + back_s) * model.n_moe_layers
             if model.shared_ffn > 0:
@@ -366,7 +380,8 @@ def serving_weights_bytes(setting: Setting, plan: ServingPlan) -> float:
     ends = hidden * model.vocab / plan.tp
     if model.tied == 0 and plan.pp == 1:
         ends *= 2.0
-    return params / plan.pp * setting.precision.weight_bytes + ends * setting.precision.element_bytes
+    stage_share = math.ceil(model.n_layers / plan.pp) / float(model.n_layers)
+    return params * stage_share * setting.precision.weight_bytes + ends * setting.precision.element_bytes
 
 
 @formula
@@ -424,7 +439,9 @@ def serve(setting: Setting, job: ServingJob, plan: ServingPlan, engine: Engine) 
     )
     prefill_compute_s = n_layers * kernels_s + head.compute_s + head.memory_s
     payload_bytes = tokens * model.hidden * setting.precision.tp_wire_bytes
-    exchanges = 2.0 * n_layers
+    exchanges = float(model.n_full_layers + model.n_window_layers + model.n_linear_layers + model.n_dense_layers)
+    if plan.attention_dp == 1 or model.shared_ffn > 0:
+        exchanges += model.n_moe_layers
     prefill_comm_s = exchanges * all_reduce_s(payload_bytes, spread(plan.tp, 1, setting.cluster), setting.cluster)
     if plan.attention_dp > 1 and model.n_moe_layers > 0:
         where = spread(plan.ep, plan.etp, setting.cluster)
@@ -433,7 +450,8 @@ def serve(setting: Setting, job: ServingJob, plan: ServingPlan, engine: Engine) 
             tokens / plan.tp,
             size_bytes,
             float(model.n_active_experts),
-            routing_share(model),
+            model.n_groups,
+            model.n_active_groups,
             1.0,
             where,
             setting.cluster,
@@ -459,7 +477,8 @@ def serve(setting: Setting, job: ServingJob, plan: ServingPlan, engine: Engine) 
 
     weights_bytes = serving_weights_bytes(setting, plan)
     longest = float(job.input_len + job.output_len)
-    sequence_bytes = kv_sequence_bytes(model, plan.tp, setting.precision.kv_bytes, longest) / plan.pp
+    stage_share = math.ceil(model.n_layers / plan.pp) / n_layers
+    sequence_bytes = kv_sequence_bytes(model, plan.tp, setting.precision.kv_bytes, longest) * stage_share
     capacity_bytes = (chip.hbm_bytes - chip.reserved_bytes) * engine.memory_fraction
     workspace_bytes = setting.stack.workspace_bytes
     free_bytes = max(0.0, capacity_bytes - weights_bytes - workspace_bytes)

@@ -106,8 +106,8 @@ def pipeline(
 
         T = m * t_slowest + share * (sum of all stages - t_slowest)
 
-    Stages hold ceil(L / P) or floor(L / P) layers, the last (and, where enough stages are light,
-    the first) the smaller number, since they carry the head and the embedding too.
+    No stage holds more than ceil(L / P) layers. The layers that this leaves over are taken from the last
+    stage as far as its head needs, then from the first as far as its embedding needs.
 
     layer_s  forward and backward of one layer;  first_s, last_s  the ends' own work
     share    of fill and drain left by the schedule (bubble_share)
@@ -118,13 +118,14 @@ def pipeline(
     18.0
     """
     n_most = math.ceil(n_layers / plan.pp)
-    n_least = n_layers // plan.pp
     sum_s = n_layers * layer_s + first_s + last_s
     if plan.pp == 1:
         return Pipeline(n_batches * sum_s, 0.0, float(n_layers), 1.0, 1.0)
-    n_first = n_least
-    if n_layers - n_least * plan.pp >= plan.pp - 1:
-        n_first = n_most
+    n_spare = n_most * plan.pp - n_layers
+    n_off_last = min(n_spare, n_most - 1, math.ceil(last_s / layer_s))
+    n_off_first = min(n_spare - n_off_last, n_most - 1, math.ceil(first_s / layer_s))
+    n_first = n_most - n_off_first
+    n_last = n_most - n_off_last
     slowest_s = n_most * layer_s
     n_slowest = n_most
     first = 0.0
@@ -133,9 +134,9 @@ def pipeline(
         slowest_s = n_first * layer_s + first_s
         n_slowest = n_first
         first = 1.0
-    if n_least * layer_s + last_s > slowest_s:
-        slowest_s = n_least * layer_s + last_s
-        n_slowest = n_least
+    if n_last * layer_s + last_s > slowest_s:
+        slowest_s = n_last * layer_s + last_s
+        n_slowest = n_last
         first = 0.0
         last = 1.0
     bubble_s = share * (sum_s - slowest_s)
@@ -202,25 +203,87 @@ def sharded_layer_s(setting: Setting, plan: Plan, one: Layer) -> float:
 
 
 @formula
-def replicated_s(params: float, n_replicas: int, stride: int, zero: int, setting: Setting) -> float:
-    """Gradients (and updated weights) of one chip's parameters between its replicas, once.
+def n_slots(model: Model) -> int:
+    """Layers that a pipeline divides in training: the model's and those that predict further tokens.
 
-        ZeRO 0      all-reduce of the gradients
-        ZeRO 1, 2   reduce-scatter of the gradients + all-gather of the weights
+    Source:  [deepseek2024v3], section 2.2
+
+    >>> from clustercast.physics.examples import MODEL
+    >>> n_slots(MODEL._replace(n_mtp_layers=1)) - n_slots(MODEL)
+    1
+    """
+    return model.n_layers + model.n_mtp_layers
+
+
+@formula
+def end_params(end: Ends, plan: Plan, model: Model) -> float:
+    """Parameters of embedding and head that the fullest end of the pipeline holds on one chip.
+
+    One stage, or DualPipe whose ranks hold both ends of the model: both, unless they are tied.
+    Source:  [narayanan2021]; [deepseek2024v3], section 3.2.1
+
+    >>> from clustercast.physics.examples import PLAN, SETTING
+    >>> from clustercast.physics.layer import ends
+    >>> end = ends(SETTING, PLAN)
+    >>> end_params(end, PLAN, SETTING.model) / end_params(end, PLAN._replace(pp=2), SETTING.model)
+    2.0
+    """
+    if (plan.pp == 1 or plan.schedule == SCHEDULE_DUALPIPE) and model.tied == 0:
+        return end.embedding_params + end.head_params
+    return end.embedding_params
+
+
+@formula
+def gradients_s(params: float, n_replicas: int, stride: int, zero: int, setting: Setting) -> float:
+    """Gradients of one chip's parameters brought together between its replicas, once.
+
+        ZeRO 0      all-reduce
+        ZeRO 1 on   reduce-scatter
 
     Source:  [rajbhandari2020], section 7
 
     >>> from clustercast.physics.examples import SETTING
-    >>> replicated_s(1e9, 1, 1, 1, SETTING)
+    >>> gradients_s(1e9, 1, 1, 1, SETTING)
     0.0
     """
     if n_replicas <= 1 or params <= 0.0:
         return 0.0
     where = spread(n_replicas, stride, setting.cluster)
+    payload_bytes = params * setting.precision.gradient_wire_bytes
     if zero == 0:
-        return all_reduce_s(params * setting.precision.gradient_wire_bytes, where, setting.cluster)
-    scatter_s = shard_exchange_s(params * setting.precision.gradient_wire_bytes, where, setting.cluster)
-    return scatter_s + shard_exchange_s(params * setting.precision.weight_wire_bytes, where, setting.cluster)
+        return all_reduce_s(payload_bytes, where, setting.cluster) * setting.stack.collective_factor
+    return shard_exchange_s(payload_bytes, where, setting.cluster) * setting.stack.collective_factor
+
+
+@formula
+def weights_s(params: float, n_replicas: int, stride: int, zero: int, setting: Setting) -> float:
+    """Updated weights of one chip's parameters gathered from its replicas, once; nothing under ZeRO 0.
+
+    Source:  [rajbhandari2020], section 7
+
+    >>> from clustercast.physics.examples import SETTING
+    >>> weights_s(1e9, 8, 1, 0, SETTING)
+    0.0
+    """
+    if n_replicas <= 1 or params <= 0.0 or zero == 0:
+        return 0.0
+    where = spread(n_replicas, stride, setting.cluster)
+    payload_bytes = params * setting.precision.weight_wire_bytes
+    return shard_exchange_s(payload_bytes, where, setting.cluster) * setting.stack.collective_factor
+
+
+@formula
+def between_shards_s(params: float, group: int, stride: int, plan: Plan, setting: Setting) -> float:
+    """Hybrid shard: gradients of the shards all-reduced between the groups that hold a copy each.
+
+    Source:  [zhao2023fsdp], section 3.2
+
+    >>> from clustercast.physics.examples import PLAN, SETTING
+    >>> between_shards_s(1e9, 8, 1, PLAN, SETTING)
+    0.0
+    """
+    shards = n_shards(group, plan)
+    return gradients_s(params / shards, group // shards, stride * shards, 0, setting)
 
 
 @formula
@@ -231,8 +294,8 @@ def data_parallel(
 
     Gradients leave during the backward pass of the last micro-batch (of every micro-batch under
     ZeRO-2), weights come back during the next forward pass; a layer's worth at either end has no
-    compute to hide behind. Under ZeRO-3 only the ends are left here, and with hybrid shard the
-    all-reduce between the shard groups.
+    compute to hide behind, nor has what other communication hides behind already. Under ZeRO-3 only
+    the ends are left here, and with hybrid shard the all-reduce between the shard groups.
     Source:  [li2020ddp] for the overlap; [rajbhandari2020]
 
     >>> from clustercast.physics.examples import PLAN, SETTING
@@ -241,26 +304,34 @@ def data_parallel(
     0.0
     """
     group = plan.dp * plan.cp
-    if group * plan.tp <= 1:
+    experts_group = expert_group(plan)
+    if group <= 1 and experts_group <= 1:
         return DataParallel(0.0, 0.0)
-    stack = setting.stack
-    end_params = end.embedding_params
-    if plan.zero >= 3:
-        raw_s = replicated_s(end_params, group, plan.tp, 1, setting)
-        n_groups = group // n_shards(group, plan)
-        if n_groups > 1:
-            held = (one.dense_params + one.expert_params) * n_layers / n_shards(group, plan)
-            raw_s += replicated_s(held, n_groups, plan.tp * n_shards(group, plan), 0, setting)
-    else:
-        dense = one.dense_params * n_layers + end_params
-        raw_s = replicated_s(dense, group, plan.tp, plan.zero, setting)
-        raw_s += replicated_s(one.expert_params * n_layers, expert_group(plan), plan.ep * plan.etp, plan.zero, setting)
+    stride = plan.tp
+    experts_stride = plan.ep * plan.etp
+    dense = end_params(end, plan, setting.model)
+    experts = 0.0
     times = 1.0
+    between_s = 0.0
+    if plan.zero >= 3:
+        between_s = between_shards_s(one.dense_params * n_layers, group, stride, plan, setting)
+        between_s += between_shards_s(one.expert_params * n_layers, experts_group, experts_stride, plan, setting)
+    else:
+        dense += one.dense_params * n_layers
+        experts = one.expert_params * n_layers
     if plan.zero == 2:
-        times = 0.5 + 0.5 * n_batches
-    raw_s *= stack.collective_factor * times
-    window_s = max(n_layers - 1.0, 0.0) * (one.backward_s + one.recompute_s + one.forward_s) * times
-    return DataParallel(raw_s, exposed_s(raw_s, stack.dp_overlap, window_s))
+        times = n_batches
+    out_s = gradients_s(dense, group, stride, plan.zero, setting)
+    out_s += gradients_s(experts, experts_group, experts_stride, plan.zero, setting)
+    back_s = weights_s(dense, group, stride, plan.zero, setting)
+    back_s += weights_s(experts, experts_group, experts_stride, plan.zero, setting)
+    kernels_s = one.forward_s + one.backward_s + one.recompute_s
+    free_s = max(n_layers - 1.0, 0.0) * one.window_s
+    forward_share = one.forward_s / kernels_s
+    sent_s = times * out_s + between_s
+    exposed_out_s = exposed_s(sent_s, setting.stack.dp_overlap, times * free_s * (1.0 - forward_share))
+    exposed_back_s = exposed_s(back_s, setting.stack.dp_overlap, free_s * forward_share)
+    return DataParallel(sent_s + back_s, exposed_out_s + exposed_back_s)
 
 
 @formula
@@ -316,14 +387,14 @@ def in_flight(plan: Plan, n_batches: float) -> float:
 def memory(setting: Setting, plan: Plan, one: Layer, end: Ends, n_batches: float) -> Memory:
     """What the fullest chip of the pipeline holds: the first stage (activations) or the last (head, logits).
 
-        weights       (w + copies) per parameter, / shards under ZeRO-3, two layers gathered
+        weights       (w + copies) per parameter, / shards under ZeRO-3, two layers gathered; 16 bit at the ends
         gradients     / shards under ZeRO-2 and 3
         optimizer     / shards under ZeRO-1, 2 and 3; in host memory when offloaded
         activations   in flight x layers of the stage x saved bytes + one layer that recomputes
         workspace     of the stack, the logits on the last stage; a share is lost to fragmentation
 
-    DualPipe keeps two copies of the stage's weights.
-    Source:  [korthikanti2022], section 4; [rajbhandari2020], figure 1
+    DualPipe keeps two copies of the stage's weights, which share the sharded optimizer, and both ends.
+    Source:  [korthikanti2022], section 4; [rajbhandari2020], figure 1; [deepseek2024v3], table 2
 
     >>> from clustercast.physics.examples import PLAN, SETTING
     >>> from clustercast.physics.layer import ends, layer
@@ -336,34 +407,33 @@ def memory(setting: Setting, plan: Plan, one: Layer, end: Ends, n_batches: float
     copies = 1.0
     if plan.schedule == SCHEDULE_DUALPIPE:
         copies = 2.0
-    n_most = float(math.ceil(setting.model.n_layers / plan.pp))
+    n_most = float(math.ceil(n_slots(setting.model) / plan.pp))
     dense = one.dense_params * n_most * copies
     experts = one.expert_params * n_most * copies
-    end_params = end.embedding_params
-    if plan.pp == 1 and setting.model.tied == 0:
-        end_params += end.head_params
+    at_end = end_params(end, plan, setting.model)
     dense_shards = float(n_shards(plan.dp * plan.cp, plan))
     expert_shards = float(n_shards(expert_group(plan), plan))
-    whole = dense + experts + end_params
-    sharded = (dense + end_params) / dense_shards + experts / expert_shards
-    gathered = 2.0 * (one.dense_params + one.expert_params) + end_params
     per_weight = precision.weight_bytes + precision.weight_copy_bytes
-    held = whole
+    weights_bytes = (dense + experts) * per_weight + at_end * precision.element_bytes
+    whole = dense + experts + at_end
+    sharded = (dense + at_end) / dense_shards + experts / expert_shards
+    gradients = whole
+    updated = whole
     if plan.zero >= 3:
-        held = min(whole, sharded + gathered)
-    weights_bytes = held * per_weight
-    held = whole
+        gathered = 2.0 * (one.dense_params + one.expert_params)
+        held_bytes = (dense / dense_shards + experts / expert_shards + gathered) * per_weight
+        weights_bytes = min(weights_bytes, held_bytes + at_end * precision.element_bytes)
     if plan.zero >= 2:
-        held = min(whole, sharded + one.dense_params + one.expert_params)
-    gradients_bytes = held * precision.gradient_bytes
-    held = whole
+        gradients = min(whole, sharded + one.dense_params + one.expert_params)
     if plan.zero >= 1:
-        held = sharded
-    optimizer_bytes = (1.0 - plan.offload) * held * precision.optimizer_bytes
+        updated = (dense / copies + at_end) / dense_shards + experts / copies / expert_shards
+    gradients_bytes = gradients * precision.gradient_bytes
+    optimizer_bytes = (1.0 - plan.offload) * updated * precision.optimizer_bytes
+    logit_bytes = end.logit_bytes * (1.0 + setting.model.n_mtp_layers)
     first_bytes = in_flight(plan, n_batches) * n_most * one.saved_bytes + one.peak_bytes
-    last_bytes = n_most * one.saved_bytes + one.peak_bytes + end.logit_bytes
-    if plan.pp == 1:
-        last_bytes = first_bytes + end.logit_bytes
+    last_bytes = n_most * one.saved_bytes + one.peak_bytes + logit_bytes
+    if plan.pp == 1 or plan.schedule == SCHEDULE_DUALPIPE:
+        last_bytes = first_bytes + logit_bytes
     activations_bytes = max(first_bytes, last_bytes)
     live_bytes = weights_bytes + gradients_bytes + optimizer_bytes + activations_bytes
     workspace_bytes = stack.workspace_bytes + stack.fragmentation * activations_bytes
@@ -390,8 +460,8 @@ def optimizer_s(setting: Setting, plan: Plan, one: Layer, end: Ends) -> float:
     >>> optimizer_s(SETTING, PLAN, layer(SETTING, PLAN), ends(SETTING, PLAN)) > 0
     True
     """
-    n_most = float(math.ceil(setting.model.n_layers / plan.pp))
-    dense = one.dense_params * n_most + end.embedding_params
+    n_most = float(math.ceil(n_slots(setting.model) / plan.pp))
+    dense = one.dense_params * n_most + end_params(end, plan, setting.model)
     experts = one.expert_params * n_most
     if plan.zero >= 1:
         dense /= n_shards(plan.dp * plan.cp, plan)
@@ -427,7 +497,7 @@ def step_of(setting: Setting, plan: Plan, one: Layer, end: Ends) -> Step:
     stack = setting.stack
     job = setting.job
     n_batches = n_microbatches(job, plan)
-    n_layers = model.n_layers + model.n_mtp_layers
+    n_layers = n_slots(model)
 
     fsdp_raw_s = 0.0
     if plan.zero >= 3:

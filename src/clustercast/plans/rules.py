@@ -1,5 +1,6 @@
 """Which plans are legal: one sentence for the first rule that a plan breaks, nothing when it breaks none."""
 
+from clustercast.physics.training import n_slots
 from clustercast.records import (
     CP_ALL_TO_ALL,
     RECOMPUTE_BLOCK,
@@ -43,6 +44,11 @@ def experts_broken(ep: int, etp: int, model: Model) -> str:
     return ""
 
 
+def most_chunks(model: Model) -> int:
+    """Pipeline chunks that can each hold something: a layer, the embedding or the head."""
+    return n_slots(model) + 2
+
+
 def schedule_broken(plan: Plan, model: Model, job: Job) -> str:
     """What keeps the pipeline from being cut or scheduled so, or nothing."""
     n_batches = job.global_batch // (plan.dp * plan.micro_batch)
@@ -52,13 +58,13 @@ def schedule_broken(plan: Plan, model: Model, job: Job) -> str:
         return f"virtual pipeline {plan.vpp} needs a pipeline (pp > 1)"
     if plan.vpp > 1 and plan.schedule != SCHEDULE_1F1B:
         return f"virtual pipeline {plan.vpp} needs the 1f1b schedule"
-    if plan.vpp > 1 and model.n_layers % (plan.pp * plan.vpp):
-        return f"pp {plan.pp} x vpp {plan.vpp} does not divide {model.n_layers} layers"
+    if plan.pp * plan.vpp > most_chunks(model):
+        return f"pp {plan.pp} x vpp {plan.vpp} is more chunks than {n_slots(model)} layers and the two ends fill"
     if plan.vpp > 1 and n_batches % plan.pp:
         return f"interleaving needs micro-batches ({n_batches}) divisible by pp {plan.pp}"
     if plan.schedule == SCHEDULE_DUALPIPE and (plan.pp % 2 or n_batches < 2 * plan.pp):
         return f"dualpipe needs an even pp and at least 2 pp micro-batches, got pp {plan.pp} and {n_batches}"
-    if plan.recompute == RECOMPUTE_BLOCK and not 0 < plan.recompute_layers <= -(-model.n_layers // plan.pp):
+    if plan.recompute == RECOMPUTE_BLOCK and not 0 < plan.recompute_layers <= -(-n_slots(model) // plan.pp):
         return f"recompute=block needs recompute_layers from 1 to the layers of a stage, got {plan.recompute_layers}"
     if plan.recompute != RECOMPUTE_BLOCK and plan.recompute_layers:
         return "recompute_layers needs recompute=block"

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clustercast.physics.layer import ends, layer
-from clustercast.physics.training import memory, n_microbatches, step_of
+from clustercast.physics.training import memory, n_microbatches, n_slots, step_of
 from clustercast.plans import rules
 from clustercast.records import (
     CP_ALL_TO_ALL,
@@ -23,6 +23,7 @@ from clustercast.records import (
     RECOMPUTE_FULL,
     RECOMPUTE_NONE,
     RECOMPUTE_SELECTIVE,
+    SCHEDULE_1F1B,
     SCHEDULE_DUALPIPE,
     Plan,
     Setting,
@@ -85,7 +86,7 @@ def space_of(setting: Setting, n_chips: int, fixed: dict[str, int]) -> Space:
     tp: divisors of the heads, up to twice the scale-up domain and 64. cp: powers of two that leave a rank
     1,024 tokens. ep: divisors of the experts; etp: 1, 2, 4, 8. micro-batch: divisors of the global batch
     up to 16. dp: divisors of the global batch. pp: 1 to the number of layers, uneven stages included;
-    vpp: what divides a stage. zero: 0 to 3. recompute: none, selective (where scores are kept), full.
+    vpp: 1 to what leaves every chunk a layer or an end. zero: 0 to 3. recompute: none, selective, full.
     """
     model, job = setting.model, setting.job
     most_tp = min(MOST_TP, n_chips, 2 * max(setting.cluster.scale_up.n_chips, MOST_TP // 8))
@@ -100,7 +101,7 @@ def space_of(setting: Setting, n_chips: int, fixed: dict[str, int]) -> Space:
     eps = choices("ep", divisors(model.n_experts, n_chips) if moe else [1])
     etps = choices("etp", [etp for etp in powers_of_two(MOST_ETP) if model.expert_ffn % etp == 0] if moe else [1])
     batches = choices("micro_batch", divisors(job.global_batch, MOST_MICRO_BATCH))
-    recomputes = choices("recompute", _recomputes(setting))
+    recomputes = choices("recompute", [RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL])
     keys: list[tuple[int, ...]] = [
         (tp, cp, ep, etp, micro_batch, recompute, fixed.get("sequence_parallel", _sequence_parallel(tp, cp, job)))
         for tp in tps
@@ -113,7 +114,7 @@ def space_of(setting: Setting, n_chips: int, fixed: dict[str, int]) -> Space:
     ]
     most_pp = max(1, min(model.n_layers, n_chips // max(1, min(tps, default=1) * min(cps))))
     pps = choices("pp", range(1, most_pp + 1))
-    vpps = [choices("vpp", _vpps(pp, model, fixed)) for pp in pps]
+    vpps = [_vpps(pp, model, fixed) for pp in pps]
     dps = sorted(choices("dp", divisors(job.global_batch, n_chips)), reverse=True)
     zeros = choices("zero", [0, 1, 2, 3] if not fixed.get("shard") else [3])
     names = {"shard", "recompute_layers", "schedule", "cp_kind", "offload"}
@@ -128,20 +129,15 @@ def _key_is_legal(tp: int, cp: int, fixed: dict[str, int], model: "Model", job: 
     return fixed.get("cp_kind") != CP_ALL_TO_ALL or model.n_heads % (tp * cp) == 0
 
 
-def _recomputes(setting: Setting) -> list[int]:
-    if setting.stack.score_bytes > 0.0:
-        return [RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL]
-    return [RECOMPUTE_NONE, RECOMPUTE_FULL]
-
-
 def _sequence_parallel(tp: int, cp: int, job: "Job") -> int:
     return int(tp > 1 and job.seq_len // cp % tp == 0)
 
 
 def _vpps(pp: int, model: "Model", fixed: dict[str, int]) -> list[int]:
-    if pp == 1 or model.n_layers % pp or fixed.get("schedule", 0) != 0:
-        return [1]
-    return divisors(model.n_layers // pp, model.n_layers)
+    free = [1]
+    if pp > 1 and fixed.get("schedule", SCHEDULE_1F1B) == SCHEDULE_1F1B:
+        free = list(range(1, max(1, rules.most_chunks(model) // pp) + 1))
+    return [vpp for vpp in free if vpp == fixed.get("vpp", vpp)]
 
 
 def make_plan(key: Any, pp: int, vpp: int, dp: int, zero: int, base: Plan) -> Plan:
@@ -201,7 +197,7 @@ def search_keys(
     counts: chips, divisibility, memory, costed whole, least bytes
     """
     top = len(best_s)
-    n_layers = setting.model.n_layers + setting.model.n_mtp_layers
+    n_layers = n_slots(setting.model)
     global_batch = float(setting.job.global_batch)
     for i in range(len(keys)):
         one = layer(setting, make_plan(keys[i], 1, 1, 1, 0, base))
@@ -298,7 +294,7 @@ def fastest(
 
         from clustercast.physics import grid
 
-        padded = np.zeros((len(space.pps), max(n_vpps)), np.int64)
+        padded = np.zeros((len(space.pps), max(1, *n_vpps)), np.int64)
         for row, vpps in zip(padded, space.vpps, strict=True):
             row[: len(vpps)] = vpps
         best_s = np.full(top, np.inf)

@@ -49,7 +49,7 @@ def _lines(block: Block) -> list[Line]:
 
 def write_raw(text: str, stream: TextIO) -> None:
     """Write a text that is known to be clean, with simpler characters where the stream has no better ones."""
-    encoding = stream.encoding or "utf-8"
+    encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
         text.encode(encoding)
     except (UnicodeEncodeError, LookupError):

@@ -47,7 +47,7 @@ DECODE: Final = {
     "host": "host",
 }
 BAR: Final = 36
-MOST_ASSUMPTIONS: Final = 12
+MOST_ASSUMPTIONS: Final = 16
 MOST_MOVERS: Final = 6
 STEP_UP: Final = 1.1  # resources are shown for 10 % more of each
 LEAST_SHOWN: Final = 0.0005  # of an effect, as a share
@@ -86,12 +86,16 @@ def headline(est: Estimate) -> list[Block]:
     if est.training:
         done = est.training
         said.append(f"{est.count:,} {est.chip} train {est.model} on {units.count(done.tokens)} tokens in {days(done)}.")
+    elif est.training_reason:
+        said.append(f"{est.count:,} {est.chip} do not train {est.model}: see below.")
     if est.serving:
-        rate = short(est.serving.output_tokens_per_s_per_chip)
+        done_serving = est.serving
+        whole = units.count(done_serving.output_tokens_per_s)
         said.append(
-            f"{'They serve it' if est.training else f'{est.count:,} {est.chip} serve {est.model}'} at {rate} output "
-            f"tokens/s per chip, {short(est.serving.tpot_ms)} ms per token, first token after "
-            f"{milliseconds(est.serving.ttft_ms)}."
+            f"They serve it at {whole} output tokens/s, "
+            f"{short(done_serving.output_tokens_per_s_per_chip)} per chip, with {done_serving.batch:,} sequences in "
+            f"flight and {short(done_serving.tpot_ms)} ms per token; first token after "
+            f"{milliseconds(done_serving.ttft_ms)}."
         )
     return wrap(" ".join(said), style="bold")
 
