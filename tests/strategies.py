@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from clustercast import records
 from clustercast.physics import examples
+from clustercast.physics.training import n_slots
 from clustercast.plans import rules
 from clustercast.records import (
     Chip,
@@ -215,7 +216,9 @@ def precision(rng: random.Random) -> Precision:
     """Bytes of a 16-bit or an 8-bit recipe."""
     if rng.random() < 0.5:
         return examples.PRECISION
-    return Precision(2.0, 1.0, 4.0, 12.0, 1.0, 2.0, 5.0, 2.0, 1.0, 2.0, 4.0, 2.0, 1.0, 1.0)
+    return examples.PRECISION._replace(
+        weight_copy_bytes=1.0, activation_bytes=1.0, cast_bytes=5.0, dispatch_wire_bytes=1.0, kv_bytes=1.0
+    )
 
 
 def model(rng: random.Random, *kinds: str) -> Model:
@@ -263,8 +266,8 @@ def plan(rng: random.Random, shape: Model, seq_len: int) -> tuple[Plan, int]:
     if schedule == records.SCHEDULE_DUALPIPE and pp % 2:
         schedule = records.SCHEDULE_1F1B
     vpp = 1
-    if schedule == records.SCHEDULE_1F1B and pp > 1 and shape.n_layers % pp == 0:
-        vpp = rng.choice(degrees(shape.n_layers // pp, 4))
+    if schedule == records.SCHEDULE_1F1B and pp > 1 and n_slots(shape) % pp == 0:
+        vpp = rng.choice(degrees(n_slots(shape) // pp, 4))
     n_batches = rng.choice((1, 2, 3, 8))
     if vpp > 1:
         n_batches *= pp
@@ -286,7 +289,7 @@ def plan(rng: random.Random, shape: Model, seq_len: int) -> tuple[Plan, int]:
         shard=rng.choice([0, *degrees(dp * cp, 8)]) if zero == 3 else 0,
         micro_batch=micro_batch,
         recompute=recompute,
-        recompute_layers=rng.randint(1, -(-shape.n_layers // pp)) if recompute == records.RECOMPUTE_BLOCK else 0,
+        recompute_layers=rng.randint(1, -(-n_slots(shape) // pp)) if recompute == records.RECOMPUTE_BLOCK else 0,
         schedule=schedule,
         sequence_parallel=int(seq_len // cp % tp == 0 and rng.random() < 0.7),
         cp_kind=cp_kind,

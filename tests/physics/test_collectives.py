@@ -20,6 +20,7 @@ from clustercast.physics.collectives import (
     launch_s,
     ramped_s,
     ranks_inside,
+    reachable_nodes,
     send_s,
     shard_exchange_s,
     spread,
@@ -36,8 +37,10 @@ COLLECTIVES: dict[str, Callable[[float, Spread, Cluster], float]] = {
     "shard_exchange": shard_exchange_s,
     "all_to_all": lambda payload_bytes, where, cluster: all_to_all_s(payload_bytes, payload_bytes, where, cluster),
     "even_all_to_all": even_all_to_all_s,
-    "dispatch": lambda payload_bytes, where, cluster: dispatch_s(payload_bytes, 1.0, 8.0, 0.0, 0.0, where, cluster),
-    "deduplicated": lambda payload_bytes, where, cluster: dispatch_s(payload_bytes, 1.0, 8.0, 0.5, 1.0, where, cluster),
+    "dispatch": lambda payload, where, cluster: dispatch_s(payload, 1.0, 8.0, 0, 0, 0.0, where, cluster),
+    "deduplicated": lambda payload_bytes, where, cluster: dispatch_s(
+        payload_bytes, 1.0, 8.0, 8, 4, 1.0, where, cluster
+    ),
     "stream": stream_s,
 }
 TIERS = ("package", "scale_up", "rail", "spine")
@@ -130,13 +133,21 @@ def test_distinct_nodes_are_no_more_than_nodes_or_choices(n_nodes: int, n_choice
     assert reached <= min(n_nodes, n_choices) * (1.0 + 1e-9)
 
 
+@given(n_nodes=st.integers(1, 512), n_groups=st.sampled_from([0, 1, 2, 8, 16]), n_active=st.integers(1, 8))
+def test_limited_routing_reaches_some_nodes_and_no_more_than_all(n_nodes: int, n_groups: int, n_active: int) -> None:
+    reached = reachable_nodes(float(n_nodes), n_groups, min(n_active, max(n_groups, 1)))
+    assert 0.0 < reached <= n_nodes
+    if n_active >= n_groups:
+        assert reached == n_nodes
+
+
 @given(payload_bytes=sizes, cluster=clusters, n_ranks=groups, stride=strides)
 def test_deduplication_never_slows_a_dispatch(
     payload_bytes: float, cluster: Cluster, n_ranks: int, stride: int
 ) -> None:
     where = spread(n_ranks, stride, cluster)
-    copied_s = dispatch_s(payload_bytes, 1.0, 8.0, 0.0, 0.0, where, cluster)
-    assert dispatch_s(payload_bytes, 1.0, 8.0, 0.0, 1.0, where, cluster) <= copied_s * SLACK
+    copied_s = dispatch_s(payload_bytes, 1.0, 8.0, 0, 0, 0.0, where, cluster)
+    assert dispatch_s(payload_bytes, 1.0, 8.0, 0, 0, 1.0, where, cluster) <= copied_s * SLACK
 
 
 @given(payload_bytes=sizes, cluster=clusters, stride=st.integers(1, 5000), tier=st.sampled_from(TIERS))

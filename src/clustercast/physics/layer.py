@@ -767,7 +767,7 @@ def layer(setting: Setting, plan: Plan) -> Layer:
         dense_params=dense.params,
         expert_params=routed.params,
         saved_bytes=again * input_bytes + (1.0 - again) * whole_bytes,
-        peak_bytes=again * whole_bytes,
+        peak_bytes=again * max(0.0, whole_bytes - input_bytes),
         model_flop=3.0 * (attention.flop + dense.flop + routed.flop),
         recompute_flop=recompute_flop,
     )

@@ -42,7 +42,7 @@ def exposed_s(raw_s: float, overlap_fraction: float, window_s: float) -> float:
     >>> exposed_s(10.0, 1.0, 4.0)
     6.0
     """
-    return raw_s - min(overlap_fraction * raw_s, window_s)
+    return raw_s - min(overlap_fraction * raw_s, max(window_s, 0.0))
 
 
 @formula

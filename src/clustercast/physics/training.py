@@ -288,7 +288,7 @@ def between_shards_s(params: float, group: int, stride: int, plan: Plan, setting
 
 @formula
 def data_parallel(
-    setting: Setting, plan: Plan, one: Layer, end: Ends, n_layers: float, n_batches: float
+    setting: Setting, plan: Plan, one: Layer, end: Ends, n_layers: float, n_batches: float, window_s: float
 ) -> DataParallel:
     """Gradient and weight traffic of one step outside the layers.
 
@@ -296,11 +296,13 @@ def data_parallel(
     ZeRO-2), weights come back during the next forward pass; a layer's worth at either end has no
     compute to hide behind, nor has what other communication hides behind already. Under ZeRO-3 only
     the ends are left here, and with hybrid shard the all-reduce between the shard groups.
+
+    window_s  compute of one layer and micro-batch that nothing hides behind yet
     Source:  [li2020ddp] for the overlap; [rajbhandari2020]
 
     >>> from clustercast.physics.examples import PLAN, SETTING
     >>> from clustercast.physics.layer import ends, layer
-    >>> data_parallel(SETTING, PLAN, layer(SETTING, PLAN), ends(SETTING, PLAN), 4.0, 8.0).raw_s
+    >>> data_parallel(SETTING, PLAN, layer(SETTING, PLAN), ends(SETTING, PLAN), 4.0, 8.0, 1.0).raw_s
     0.0
     """
     group = plan.dp * plan.cp
@@ -326,7 +328,7 @@ def data_parallel(
     back_s = weights_s(dense, group, stride, plan.zero, setting)
     back_s += weights_s(experts, experts_group, experts_stride, plan.zero, setting)
     kernels_s = one.forward_s + one.backward_s + one.recompute_s
-    free_s = max(n_layers - 1.0, 0.0) * one.window_s
+    free_s = max(n_layers - 1.0, 0.0) * window_s
     forward_share = one.forward_s / kernels_s
     sent_s = times * out_s + between_s
     exposed_out_s = exposed_s(sent_s, setting.stack.dp_overlap, times * free_s * (1.0 - forward_share))
@@ -527,8 +529,10 @@ def step_of(setting: Setting, plan: Plan, one: Layer, end: Ends) -> Step:
         sent_bytes = tokens * model.hidden * setting.precision.element_bytes / plan.tp
         once_s = send_s(sent_bytes, plan.tp * plan.cp * plan.dp, setting.cluster) * stack.collective_factor
         send_raw_s = 2.0 * once_s * (n_batches * plan.vpp + plan.pp - 1.0)
-    send_exposed_s = exposed_s(send_raw_s, stack.pp_overlap, flow.total_s)
-    replicas = data_parallel(setting, plan, one, end, float(math.ceil(n_layers / plan.pp)), n_batches)
+    window_s = one.window_s - (fsdp_raw_s - fsdp_exposed_s)
+    replicas = data_parallel(setting, plan, one, end, float(math.ceil(n_layers / plan.pp)), n_batches, window_s)
+    free_s = batches_layers * window_s - (replicas.raw_s - replicas.exposed_s)
+    send_exposed_s = exposed_s(send_raw_s, stack.pp_overlap, free_s)
     update_s = optimizer_s(setting, plan, one, end)
     host_once_s = n_batches * stack.host_microbatch_s + stack.host_step_s
     n_chips = float(plan.tp * plan.pp * plan.cp * plan.dp)

@@ -4,7 +4,7 @@ What one layer costs depends on few of a plan's dimensions (tp, cp, ep, etp, mic
 the key); pipeline, data parallelism and sharding only decide how often it runs. So a layer is costed
 once per key, and since the slowest stage alone bounds a step from below,
 
-    step >= global batch / (dp micro-batch) * ceil(L / pp) * layer,
+    step >= ((global batch / (dp micro-batch) * ceil(L / pp) + (L - ceil(L / pp)) / vpp) * layer + host) * straggler,
 
 keys, pipelines and data-parallel degrees that cannot beat the best so far are never costed. Nothing
 else is left out: the answer equals brute force over the space, and a test says so.
@@ -36,10 +36,12 @@ __all__ = ["Found", "Space", "brute_force", "fastest", "pareto", "space_of"]
 
 KEY_FIELDS = ("tp", "cp", "ep", "etp", "micro_batch", "recompute", "sequence_parallel")
 MOST_TP = 64
+ZERO_3 = 3
 MOST_CP = 64
 MOST_MICRO_BATCH = 16
 MOST_ETP = 8
 LEAST_CP_TOKENS = 1024  # a context-parallel rank with fewer tokens has nothing to overlap with
+ROUNDING = 1.0 - 1e-12  # a bound may be a rounding above what it bounds
 COMPILED_ABOVE = 1_000_000  # plans considered; below it plain Python is done before numba is loaded: bench/results
 
 
@@ -116,7 +118,7 @@ def space_of(setting: Setting, n_chips: int, fixed: dict[str, int]) -> Space:
     pps = choices("pp", range(1, most_pp + 1))
     vpps = [_vpps(pp, model, fixed) for pp in pps]
     dps = sorted(choices("dp", divisors(job.global_batch, n_chips)), reverse=True)
-    zeros = choices("zero", [0, 1, 2, 3] if not fixed.get("shard") else [3])
+    zeros = [zero for zero in choices("zero", [0, 1, 2, 3]) if zero == ZERO_3 or not fixed.get("shard")]
     names = {"shard", "recompute_layers", "schedule", "cp_kind", "offload"}
     held = {name: code for name, code in fixed.items() if name in names}
     base = Plan(1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0)._replace(**held)
@@ -136,7 +138,7 @@ def _sequence_parallel(tp: int, cp: int, job: "Job") -> int:
 def _vpps(pp: int, model: "Model", fixed: dict[str, int]) -> list[int]:
     free = [1]
     if pp > 1 and fixed.get("schedule", SCHEDULE_1F1B) == SCHEDULE_1F1B:
-        free = list(range(1, max(1, rules.most_chunks(model) // pp) + 1))
+        free = list(range(max(1, rules.most_chunks(model) // pp), 0, -1))
     return [vpp for vpp in free if vpp == fixed.get("vpp", vpp)]
 
 
@@ -157,6 +159,13 @@ def fits_together(key: Any, pp: int, dp: int, base: Plan, global_batch: int) -> 
     if base.schedule == SCHEDULE_DUALPIPE:
         return pp % 2 == 0 and global_batch // (dp * key[4]) >= 2 * pp
     return True
+
+
+def left_share(base: Plan, vpp: int) -> float:
+    """The least share of fill and drain that the schedule leaves: what a bound may count on."""
+    if base.schedule == SCHEDULE_1F1B:
+        return 1.0 / vpp
+    return 0.0
 
 
 def sort_by(order: Any, values: Any) -> None:
@@ -197,6 +206,7 @@ def search_keys(
     counts: chips, divisibility, memory, costed whole, least bytes
     """
     top = len(best_s)
+    stack = setting.stack
     n_layers = n_slots(setting.model)
     global_batch = float(setting.job.global_batch)
     for i in range(len(keys)):
@@ -223,6 +233,23 @@ def search_keys(
             while first < len(dps) and inner * pp * dps[first] > n_chips:
                 first += 1
             counts[0] += first * per_dp * n_vpps[a]
+            if (
+                first < len(dps)
+                and n_vpps[a] > 0
+                and fits_together(key, pp, dps[first], base, setting.job.global_batch)
+            ):
+                # the most chips and sharding in whole stages need the least memory: where that fails, all does
+                vpp = vpps[a][n_vpps[a] - 1]
+                leanest = make_plan(key, pp, vpp, dps[first], zeros[len(zeros) - 1], base)
+                n_batches = n_microbatches(setting.job, leanest)
+                least_bytes = memory(setting, leanest, one, end, n_batches).total_bytes
+                if least_bytes > cap_bytes:
+                    counts[2] += (len(dps) - first) * per_dp * n_vpps[a]
+                    if least_bytes < counts[4] and (vpp == 1 or int(n_batches) % pp == 0):
+                        counts[4] = least_bytes
+                        for f in range(len(leanest)):
+                            best_plans[top][f] = leanest[f]
+                    continue
             for b in range(first, len(dps)):
                 dp = dps[b]
                 n_batches = global_batch / (dp * float(key[4]))
@@ -231,8 +258,12 @@ def search_keys(
                 if not fits_together(key, pp, dp, base, setting.job.global_batch):
                     counts[1] += per_dp * n_vpps[a]
                     continue
+                slack = ROUNDING * (1.0 + stack.straggler_per_doubling * math.log2(float(inner * pp * dp)))
                 for c in range(n_vpps[a]):
                     vpp = vpps[a][c]
+                    flow_s = (n_batches * n_most + left_share(base, vpp) * (n_layers - n_most)) * layer_s
+                    if (flow_s + n_batches * stack.host_microbatch_s + stack.host_step_s) * slack >= best_s[top - 1]:
+                        continue
                     if vpp > 1 and int(n_batches) % pp != 0:
                         counts[1] += per_dp
                         continue
@@ -281,7 +312,7 @@ def fastest(
     """
     space = space_of(setting, n_chips, fixed)
     capacity_bytes = min(cap_bytes, setting.chip.hbm_bytes - setting.chip.reserved_bytes)
-    if not space.keys:
+    if not space.keys or not space.zeros:
         return Found([], [], 0, 0, {"divisibility": 1}, math.inf, None)
     if RECOMPUTE_BLOCK in {key[5] for key in space.keys}:
         return brute_force(setting, n_chips, fixed, top, cap_bytes)
@@ -301,7 +332,7 @@ def fastest(
         best_plans = np.zeros((top + 1, len(space.base)), np.int64)
         counts = np.zeros(5)
         counts[4] = np.inf
-        run = grid.compiled(search_keys, make_plan, sort_by, fits_together)
+        run = grid.compiled(search_keys, make_plan, sort_by, fits_together, left_share)
         arrays = [np.array(x, np.int64) for x in (space.keys, space.pps)]
         later = [np.array(x, np.int64) for x in (n_vpps, space.dps, space.zeros)]
         bounds = np.empty(len(space.keys))

@@ -1,0 +1,32 @@
+"""The 80 % interval: wider with less evidence, with scale, for mixtures."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clustercast.estimates.interval import around, half_width
+
+EVIDENCE = ("measured chip", "measured family", "datasheet only")
+
+
+@pytest.mark.parametrize("purpose", ["interval", "serving_interval"])
+@pytest.mark.parametrize("mixture", [False, True])
+def test_less_evidence_never_narrows_it(purpose: str, mixture: bool) -> None:
+    widths = [half_width(evidence, 1000, mixture=mixture, purpose=purpose) for evidence in EVIDENCE]
+    assert 0.0 < widths[0] <= widths[1] <= widths[2]
+
+
+def test_a_mixture_and_scale_widen_it() -> None:
+    dense = half_width("measured chip", 1000, mixture=False)
+    assert half_width("measured chip", 1000, mixture=True) > dense
+    assert half_width("measured chip", 100_000, mixture=False) > dense
+    assert half_width("measured chip", 8, mixture=False) == dense
+
+
+@given(value=st.floats(1e-9, 1e9), width=st.floats(0.0, 2.0))
+def test_low_and_high_lie_around_the_value_by_the_same_ratio(value: float, width: float) -> None:
+    low, high = around(value, width)
+    assert low <= value <= high
+    assert math.isclose(low * high, value * value, rel_tol=1e-9)
