@@ -4,6 +4,7 @@ A whole setting has a hundred numbers. Drawing each of them by hypothesis takes 
 seed, and plain Python makes the records from it; a failing example prints that seed.
 """
 
+import os
 import random
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
@@ -88,9 +89,22 @@ class Served(NamedTuple):
     engine: Engine
 
 
-def seeded(make: Callable[[random.Random], T]) -> st.SearchStrategy[T]:
-    """What `make` draws from a random generator, as a strategy."""
-    return st.integers(0, 2**48).map(lambda seed: make(random.Random(seed)))
+# Laws share the problems they draw, so each is built once; a hunt (HYPOTHESIS_PROFILE=search) draws without end.
+N_SEEDS = 2**48 if os.environ.get("HYPOTHESIS_PROFILE") == "search" else 2**12
+_drawn: dict[tuple[object, int], object] = {}
+
+
+def seeded(make: Callable[[random.Random], T], *key: object) -> st.SearchStrategy[T]:
+    """What `make` draws from a random generator, as a strategy; what is drawn under an equal key is shared."""
+
+    def draw(seed: int) -> T:
+        if not key or N_SEEDS > 2**12:
+            return make(random.Random(seed))
+        if (key, seed) not in _drawn:
+            _drawn[key, seed] = make(random.Random(seed))
+        return _drawn[key, seed]  # type: ignore[return-value]
+
+    return st.integers(0, N_SEEDS - 1).map(draw)
 
 
 def log_uniform(rng: random.Random, low: float, high: float) -> float:
@@ -344,15 +358,15 @@ def legal_plans(rng: random.Random, drawn: Setting, how_many: int) -> list[Plan]
 
 def problems(*kinds: str) -> st.SearchStrategy[Problem]:
     """Settings with legal plans, for models of `kinds`."""
-    return seeded(lambda rng: problem(rng, *kinds))
+    return seeded(lambda rng: problem(rng, *kinds), "problem", *kinds)
 
 
 def questions(*kinds: str) -> st.SearchStrategy[Served]:
     """Serving questions, for models of `kinds`."""
-    return seeded(lambda rng: served(rng, *kinds))
+    return seeded(lambda rng: served(rng, *kinds), "served", *kinds)
 
 
-clusters = seeded(cluster)
-all_kernels = seeded(kernels)
+clusters = seeded(cluster, "cluster")
+all_kernels = seeded(kernels, "kernels")
 sizes = st.floats(1.0, 1e12)
 degrees_of_two = st.sampled_from([1, 2, 4, 8, 16, 64, 256])
