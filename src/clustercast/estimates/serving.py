@@ -13,7 +13,7 @@ from clustercast.estimates.result import Serving, ServingMemory
 from clustercast.estimates.training import rent
 from clustercast.physics.serving import serve
 from clustercast.plans import rules
-from clustercast.plans.search import divisors
+from clustercast.plans.search import divisors, powers_of_two
 
 MOST_REPLICA_DOMAINS = 64
 MOST_TIMES_SMALLEST = 8
@@ -51,10 +51,10 @@ def layouts(n_chips: int, model: records.Model, domain: int) -> Iterator[records
 
 
 def sizes(count: int, domain: int) -> list[int]:
-    """Replica sizes to try, ascending: what divides a scale-up domain, then whole domains."""
-    inside = divisors(domain, count)
-    beyond = [domain * n for n in range(2, min(count // domain, MOST_REPLICA_DOMAINS) + 1)]
-    return inside + beyond
+    """Replica sizes to try, ascending: what divides a scale-up domain, then 2, 3, 4, 6, 8, 12 ... whole domains."""
+    most = min(count // domain, MOST_REPLICA_DOMAINS)
+    domains = sorted({n for power in powers_of_two(most) for n in (power, 3 * power // 2) if 1 < n <= most})
+    return divisors(domain, count) + [domain * n for n in domains]
 
 
 def largest_batch(

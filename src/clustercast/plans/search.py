@@ -88,7 +88,8 @@ def space_of(setting: Setting, n_chips: int, fixed: dict[str, int]) -> Space:
     tp: divisors of the heads, up to twice the scale-up domain and 64. cp: powers of two that leave a rank
     1,024 tokens. ep: divisors of the experts; etp: 1, 2, 4, 8. micro-batch: divisors of the global batch
     up to 16. dp: divisors of the global batch. pp: 1 to the number of layers, uneven stages included;
-    vpp: 1 to what leaves every chunk a layer or an end. zero: 0 to 3. recompute: none, selective, full.
+    vpp: for each number of layers in a chunk the most chunks
+    that leaves, an end counted as a layer. zero: 0 to 3. recompute: none, selective, full.
     """
     model, job = setting.model, setting.job
     most_tp = min(MOST_TP, n_chips, 2 * max(setting.cluster.scale_up.n_chips, MOST_TP // 8))
@@ -138,7 +139,10 @@ def _sequence_parallel(tp: int, cp: int, job: "Job") -> int:
 def _vpps(pp: int, model: "Model", fixed: dict[str, int]) -> list[int]:
     free = [1]
     if pp > 1 and fixed.get("schedule", SCHEDULE_1F1B) == SCHEDULE_1F1B:
-        free = list(range(max(1, rules.most_chunks(model) // pp), 0, -1))
+        most = max(1, rules.most_chunks(model) // pp)
+        free = sorted({most // layers for layers in range(1, most + 1)}, reverse=True)
+        if "vpp" in fixed and fixed["vpp"] <= most:
+            free = [fixed["vpp"]]
     return [vpp for vpp in free if vpp == fixed.get("vpp", vpp)]
 
 
