@@ -10,8 +10,9 @@ import hashlib
 import importlib
 import pkgutil
 import sys
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,12 +99,32 @@ def compiled(function: Callable[..., Any], *helpers: Callable[..., Any]) -> Call
         sys.stderr.write("compiling the formulas for this machine (once, about ten seconds) ...\n")
         sys.stderr.flush()
         _forget_old(folder.parent)
-    svml, cache_folder = numba.config.DISABLE_INTEL_SVML, numba.config.CACHE_DIR  # type: ignore[attr-defined]
-    numba.config.DISABLE_INTEL_SVML, numba.config.CACHE_DIR = True, str(folder)  # type: ignore[attr-defined]
+    with _settings(folder):
+        dispatcher = numba.njit(function, cache=True, nogil=True, fastmath=False, error_model="numpy")
+
+    @wraps(dispatcher)
+    def run(*arguments: Any) -> Any:
+        # numba compiles at the first call, so its settings have to hold here too
+        with _settings(folder):
+            return dispatcher(*arguments)
+
+    return run
+
+
+@contextmanager
+def _settings(folder: Path) -> Iterator[None]:
+    """Numba as the formulas want it: own cache, no SVML; one level of optimisation compiles faster and runs as fast."""
+    import numba
+
+    wanted = {"CACHE_DIR": str(folder), "DISABLE_INTEL_SVML": True, "OPT": type(getattr(numba.config, "OPT"))(1)}  # noqa: B009 (unknown to its stubs)
+    before = {name: getattr(numba.config, name) for name in wanted}
     try:
-        return numba.njit(function, cache=True, nogil=True, fastmath=False, error_model="numpy")
+        for name, value in wanted.items():
+            setattr(numba.config, name, value)
+        yield
     finally:
-        numba.config.DISABLE_INTEL_SVML, numba.config.CACHE_DIR = svml, cache_folder  # type: ignore[attr-defined]
+        for name, value in before.items():
+            setattr(numba.config, name, value)
 
 
 def steps(setting: Setting, plans: "np.ndarray | Sequence[Plan]") -> "np.ndarray":
