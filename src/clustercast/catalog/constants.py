@@ -138,11 +138,6 @@ def stack(name: str) -> SoftwareStack:
     return SoftwareStack(name, entry["title"], record, constants)
 
 
-def stack_names() -> list[str]:
-    """Every training stack."""
-    return sorted(table("stacks")["stacks"])
-
-
 def default_stack(family: str) -> str:
     """The training stack assumed for chips of a family."""
     defaults = table("stacks")["defaults"]
@@ -230,12 +225,6 @@ def clock_fraction(family: str) -> Constant:
     data = table("kernels")
     entry = data["families"].get(family, data["families"]["other"])
     return constant(entry["clock_fraction"], "clock_fraction", data["sources"])
-
-
-def family_is_measured(family: str) -> bool:
-    """Whether a family's kernel curves rest on measured operations."""
-    families = table("kernels")["families"]
-    return bool(families.get(family, families["other"])["evidence"] == "measured")
 
 
 def link(name: str, chip: str) -> dict[str, Constant]:
