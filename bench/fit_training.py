@@ -22,7 +22,7 @@ from scipy.optimize import least_squares
 from clustercast import records
 from clustercast.errors import ClustercastError
 from clustercast.physics.training import training_step
-from clustercast.studies import record
+from clustercast.studies.record import training as record
 
 MOST_ROWS_OF_A_STUDY = 40
 

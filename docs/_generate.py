@@ -175,7 +175,7 @@ def record_errors() -> list[tuple[dict[str, str], float]]:
     import csv
     from pathlib import Path
 
-    from clustercast.studies import record
+    from clustercast.studies.record import training as record
 
     path = Path(__file__).parents[1] / "bench" / "record" / "training.csv"
     with path.open(newline="", encoding="utf-8") as file:
@@ -202,7 +202,7 @@ def accuracy_table() -> str:
 
 def korthikanti_table() -> str:
     """The eight runs of Korthikanti et al. 2022, table 5, one by one."""
-    from clustercast.studies import record
+    from clustercast.studies.record import training as record
 
     lines = [
         "| model | chips | plan | measured s | estimated s | error | memory GiB of 80 |",

@@ -3,9 +3,21 @@
 import math
 
 from clustercast.catalog import constants
+from clustercast.catalog.chips import ChipProfile
 
 BASE = {"measured chip": "measured_chip", "measured family": "measured_family", "datasheet only": "datasheet_only"}
 REFERENCE_CHIPS = 1000.0
+
+
+def evidence_of(chip: ChipProfile, purpose: str) -> str:
+    """How good the evidence for a chip is: published runs of the chip itself, of its family, or a datasheet.
+
+    purpose  "training" or "serving"
+    """
+    measured = constants.table("defaults")["evidence"][purpose]
+    if chip.name in measured["chips"]:
+        return "measured chip"
+    return "measured family" if chip.family in measured["families"] else "datasheet only"
 
 
 def half_width(evidence: str, n_chips: int, *, mixture: bool, purpose: str = "interval") -> float:

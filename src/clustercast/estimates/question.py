@@ -7,6 +7,7 @@ from clustercast import catalog, records
 from clustercast.catalog import build, constants
 from clustercast.catalog.constants import Constant
 from clustercast.errors import WrongInput
+from clustercast.estimates.interval import evidence_of
 from clustercast.estimates.result import Assumption
 from clustercast.physics.parameters import active_params, total_params
 
@@ -96,13 +97,6 @@ def whole(name: str, value: int | None, most: int) -> int | None:
     return value
 
 
-def _evidence(chip: catalog.ChipProfile) -> str:
-    measured = constants.table("defaults")["evidence"]["training"]
-    if chip.name in measured["chips"]:
-        return "measured chip"
-    return "measured family" if chip.family in measured["families"] else "datasheet only"
-
-
 def fill(asked: Asked) -> Question:
     """Resolve names and fill in defaults. Raises WrongInput for what is wrong; nothing is substituted unsaid."""
     whole("--count", asked.n_chips, MOST_CHIPS)
@@ -161,7 +155,7 @@ def fill(asked: Asked) -> Question:
             warnings.append(why)
     else:
         precision = asked.precision
-    silicon = build.silicon(chip, precision, _evidence(chip))
+    silicon = build.silicon(chip, precision, evidence_of(chip, "training"))
     stack_name = asked.stack or constants.default_stack(chip.family)
     stack = constants.stack(stack_name)
     if asked.stack is None:

@@ -8,7 +8,17 @@ from typing import Any
 from clustercast import catalog, records
 from clustercast.catalog import build, constants
 from clustercast.catalog.models import model_record
-from clustercast.errors import WrongInput
+from clustercast.errors import ClustercastError, WrongInput
+from clustercast.estimates import interval
+from clustercast.studies.record.outcome import (
+    CONTEXT,
+    OK,
+    UNSUPPORTED,
+    Answer,
+    Outcome,
+    figure,
+    size_class,
+)
 
 RECOMPUTE = {"none": 0, "selective": 1, "full": 2, "partial": 3, "": 0}
 PRECISIONS = {"bf16": "bf16", "fp16": "fp16", "fp8": "fp8", "mxfp8": "mxfp8", "nvfp4": "nvfp4"}
@@ -122,11 +132,16 @@ def estimated(row: dict[str, str]) -> tuple[float, records.Step]:
 
     setting, plan = setting_of(row)
     step = training_step(setting, plan)
+    return in_metric(row, setting, step.step_s), step
+
+
+def in_metric(row: dict[str, str], setting: records.Setting, step_s: float) -> float:
+    """A step time in the unit of the row's metric. Raises WrongInput for one that is neither a time nor a rate."""
     if row["metric"] == "iteration_s":
-        return step.step_s, step
+        return step_s
     if row["metric"] == "tokens_per_s_per_gpu":
         tokens = float(setting.job.global_batch) * setting.job.seq_len
-        return tokens / step.step_s / number(row, "n_chips", 1), step
+        return tokens / step_s / number(row, "n_chips", 1)
     raise WrongInput(f"{row.get('id', 'row')}: metric {row['metric']!r} is not a time or a rate")
 
 
@@ -135,3 +150,65 @@ def time_error(row: dict[str, str]) -> float:
     value, _ = estimated(row)
     published = float(row["value"])
     return (value / published if row["metric"] == "iteration_s" else published / value) - 1.0
+
+
+TERMS = (
+    "compute_s",
+    "tp_comm_s",
+    "cp_comm_s",
+    "ep_comm_s",
+    "pp_comm_s",
+    "dp_comm_s",
+    "bubble_s",
+    "optimizer_s",
+    "host_s",
+    "straggler_s",
+)
+
+
+def answer_of(row: dict[str, str]) -> Answer:
+    """What the model says of a row. Raises WrongInput where it cannot say anything."""
+    from clustercast.physics.training import training_step
+
+    setting, plan = setting_of(row)
+    step = training_step(setting, plan)
+    chip = catalog.find_chip(CHIPS.get(row["chip"], row["chip"]))
+    evidence = interval.evidence_of(chip, "training")
+    mixture = setting.model.n_moe_layers > 0
+    n_chips = number(row, "n_chips", 1)
+    low_s, high_s = interval.around(step.step_s, interval.half_width(evidence, n_chips, mixture=mixture))
+    ends = sorted(in_metric(row, setting, end_s) for end_s in (low_s, high_s))
+    return Answer(
+        estimated=in_metric(row, setting, step.step_s),
+        low=ends[0],
+        high=ends[1],
+        evidence=evidence,
+        terms={name.removesuffix("_s"): getattr(step, name) for name in TERMS},
+        setup={"stack": stack_of(row), "precision": row.get("precision") or "bf16"},
+        size=size_class(n_chips),
+        kind="mixture" if mixture else "dense",
+    )
+
+
+def outcome(row: dict[str, str]) -> Outcome:
+    """A row of a file in the training form, judged. Never raises for what the row says."""
+    status, why, published, answer = OK, "", None, None
+    try:
+        published = figure(row, "value")
+        answer = answer_of(row)
+        if published is None or published <= 0.0:
+            raise WrongInput("value: expected a positive number")
+    except (ClustercastError, KeyError, ValueError, ZeroDivisionError, OverflowError) as error:
+        status, why = UNSUPPORTED, str(error)
+    if row.get("complete") != "yes":
+        status, why = CONTEXT, why or "complete is not yes"
+    return Outcome(
+        row.get("id") or "",
+        row.get("metric") or "",
+        row.get("chip") or "",
+        row.get("study") or row.get("source") or "",
+        published,
+        answer,
+        status,
+        why,
+    )

@@ -4,7 +4,7 @@ import pytest
 
 from clustercast.errors import WrongInput
 from clustercast.records import MLA, Step
-from clustercast.studies.record import estimated, model_of, plan_of, setting_of, stack_of, time_error
+from clustercast.studies.record.training import estimated, model_of, plan_of, setting_of, stack_of, time_error
 
 # Korthikanti et al. 2022 (arXiv 2205.05198), Table 5: seconds per step on A100 80GB, full recompute against
 # selective recompute with sequence parallelism.

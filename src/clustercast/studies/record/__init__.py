@@ -1,0 +1,1 @@
+"""The published record: rows of measured runs as questions to the model, and what it answers."""
