@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN = $(PYTHON) bootstrap.py python
 
-.PHONY: check format docs fit bench wheel clean
+.PHONY: check format docs accuracy fit bench wheel clean
 
 check:   ## the whole bar, the same here and in CI
 	$(PYTHON) bootstrap.py check
@@ -13,6 +13,9 @@ format:  ## rewrite the sources as the check wants them
 
 docs:    ## rewrite what stands between cog marks
 	$(PYTHON) bootstrap.py docs
+
+accuracy: ## draw estimated against published again: docs/accuracy_training.svg and docs/accuracy_serving.svg
+	$(RUN) docs/_accuracy.py
 
 fit:     ## fit the constants of catalog/data again: make fit MEASUREMENTS=folder
 	$(RUN) bench/fit_operations.py $(MEASUREMENTS)/operations

@@ -179,7 +179,7 @@ def record_errors() -> list[tuple[dict[str, str], float]]:
 
     path = Path(__file__).parents[1] / "bench" / "record" / "training.csv"
     with path.open(newline="", encoding="utf-8") as file:
-        return [(row, record.time_error(row)) for row in csv.DictReader(file)]
+        return [(row, record.time_error(row)) for row in csv.DictReader(file) if row["complete"] == "yes"]
 
 
 def accuracy_table() -> str:

@@ -26,6 +26,8 @@ from clustercast.records import (
     Precision,
     ServingJob,
     ServingPlan,
+    ServingPrecision,
+    ServingSetting,
     Setting,
     Stack,
     Tier,
@@ -83,10 +85,9 @@ class Problem(NamedTuple):
 class Served(NamedTuple):
     """A serving question."""
 
-    setting: Setting
+    setting: ServingSetting
     job: ServingJob
     plan: ServingPlan
-    engine: Engine
 
 
 # Laws share the problems they draw, so each is built once; a hunt (HYPOTHESIS_PROFILE=search) draws without end.
@@ -199,8 +200,11 @@ def stack(rng: random.Random) -> Stack:
         score_bytes=rng.choice((0.0, 0.0, 8.0)),
         logit_bytes=share(4.0, 16.0),
         gradient_pass_bytes=share(0.0, 12.0),
+        accumulation_bytes=share(0.0, 36.0),
         element_bytes_factor=share(0.5, 2.0),
         matmul_factor=share(0.6, 1.0),
+        attention_factor=share(0.3, 1.0),
+        misaligned_factor=share(0.2, 1.0),
         expert_factor=share(0.4, 1.0),
         expert_half_width=share(0.0, 1000.0),
         host_layer_forward_s=share(0.0, 5e-4),
@@ -321,19 +325,60 @@ def problem(rng: random.Random, *kinds: str) -> Problem:
 
 def engine(rng: random.Random) -> Engine:
     """A serving engine."""
+    share = rng.uniform
     return Engine(
-        host_step_s=rng.uniform(0.0, 5e-3),
-        host_layer_s=rng.uniform(0.0, 2e-5),
-        prefill_step_s=rng.uniform(0.0, 2e-2),
-        all_reduce_s=rng.uniform(1e-6, 2e-5),
-        memory_fraction=rng.uniform(0.8, 0.95),
+        host_step_s=share(0.0, 5e-3),
+        host_sequence_s=share(0.0, 1e-4),
+        layer_s=share(0.0, 2e-5),
+        sparse_layer_s=share(0.0, 1e-4),
+        launch_factor=share(0.5, 1.5),
+        matmul_factor=share(0.8, 1.3),
+        matmul_memory_factor=share(0.8, 1.3),
+        expert_factor=share(0.6, 1.5),
+        expert_memory_factor=share(0.8, 1.5),
+        distinct_exponent=share(0.8, 1.0),
+        expert_traffic_factor=share(0.5, 3.0),
+        attention_factor=share(0.7, 1.5),
+        kv_factor=share(0.7, 1.5),
+        expert_imbalance=share(0.0, 0.3),
+        all_reduce_s=share(1e-6, 2e-5),
+        exchange_s=share(1e-6, 5e-5),
+        prefill_step_s=share(0.0, 2e-2),
+        first_token_s=share(0.0, 0.3),
+        handover_s=share(0.0, 0.3),
+        interference_factor=share(0.5, 1.2),
+        mixed_share=float(rng.randrange(2)),
+        uncoordinated_share=share(0.0, 1.0),
+        burst_share=share(0.0, 0.3),
+        chunk_tokens=rng.choice((2048.0, 8192.0, 16384.0)),
+        max_batch=rng.choice((256.0, 1024.0)),
+        memory_fraction=share(0.8, 0.95),
+        workspace_bytes=share(1e8, 4e9),
+    )
+
+
+def serving_precision(rng: random.Random) -> ServingPrecision:
+    """Bytes of a served model: dense weights and experts of 4 to 16 bits each, a cache of 8 or 16."""
+    dense, experts = rng.choice((0.5, 1.0, 2.0)), rng.choice((0.5, 1.0, 2.0))
+    return ServingPrecision(
+        weight_bytes=dense,
+        expert_weight_bytes=experts,
+        activation_bytes=rng.choice((1.0, 2.0)),
+        expert_activation_bytes=rng.choice((1.0, 2.0)),
+        element_bytes=2.0,
+        kv_bytes=rng.choice((1.0, 2.0)),
+        wire_bytes=2.0,
+        dispatch_wire_bytes=rng.choice((1.0, 2.0)),
+        combine_wire_bytes=2.0,
+        tile_rows=float(rng.choice((8, 16, 64))),
+        expert_tile_rows=float(rng.choice((8, 16, 64))),
     )
 
 
 def served(rng: random.Random, *kinds: str) -> Served:
     """A serving question with a legal layout."""
-    drawn = setting(rng, *kinds)
-    shape = drawn.model
+    shape = model(rng, *kinds)
+    setting = ServingSetting(chip(rng), kernels(rng), serving_precision(rng), engine(rng), cluster(rng), shape)
     tp = rng.choice([each for each in (1, 2, 4, 8) if not rules.tp_broken(each, shape)])
     pp = rng.choice((1, 1, 2, 4))
     attention_dp = ep = etp = 1
@@ -341,9 +386,10 @@ def served(rng: random.Random, *kinds: str) -> Served:
         attention_dp = rng.choice((1, 1, 4, 16))
         ep = rng.choice([each for each in degrees(shape.n_experts, 16) if (tp * attention_dp) % each == 0])
         etp = tp * attention_dp // ep
-    job = ServingJob(rng.choice((128, 1024, 8192)), rng.choice((16, 256, 1024)), float(rng.randint(1, 512)))
-    layout = ServingPlan(tp, pp, attention_dp, ep, etp)
-    return Served(drawn._replace(job=Job(job.input_len, 1)), job, layout, engine(rng))
+    n_drafts, accepted = rng.choice(((0.0, 1.0), (0.0, 1.0), (1.0, 1.8)))
+    lengths = rng.choice((128, 1024, 8192)), rng.choice((16, 256, 1024))
+    job = ServingJob(*lengths, float(rng.randint(1, 512)), n_drafts, accepted)
+    return Served(records.as_declared(setting), job, ServingPlan(tp, pp, attention_dp, ep, etp))
 
 
 def legal_plans(rng: random.Random, drawn: Setting, how_many: int) -> list[Plan]:

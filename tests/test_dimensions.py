@@ -63,7 +63,9 @@ PURE = {
     "dp": "a degree",
     "dim": "a count",
     "dims": "a count",
+    "drafts": "a count",
     "experts": "a count",
+    "exponent": "a power",
     "factor": "a ratio",
     "ffn": "a count",
     "fraction": "a share",
@@ -89,6 +91,7 @@ PURE = {
     "ranks": "a count",
     "recompute": "a code",
     "replicas": "a count",
+    "requests": "a count",
     "rows": "a count",
     "schedule": "a code",
     "shape": "a code",
@@ -125,7 +128,11 @@ ODD: dict[str, tuple[Unit, str]] = {
     "expert_half_width": (NUMBER, "columns"),
     "width": (NUMBER, "columns"),
     "hops": (NUMBER, "a count"),
-    "in_flight": (NUMBER, "micro-batches"),
+    "in_flight": (NUMBER, "micro-batches or sequences"),
+    "in_flight_limit": (NUMBER, "sequences"),
+    "queries": (NUMBER, "tokens"),
+    "length": (NUMBER, "tokens"),
+    "head": (NUMBER, "0 or 1"),
     "mixer_params_total": (NUMBER, "a count"),
     "routed_params_total": (NUMBER, "a count"),
     "layer_params_total": (NUMBER, "a count"),
@@ -134,14 +141,14 @@ ODD: dict[str, tuple[Unit, str]] = {
 # Where FLOPs are counted from shapes, twice a product of numbers.
 FLOP_BORN = {
     "attention_flop",
-    "decode_experts",
-    "decode_matmul",
     "ends",
     "experts_cost",
+    "experts_work",
     "grouped_matmul_s",
     "linear_attention_cost",
     "linear_cost",
     "matmul_s",
+    "matmul_work",
 }
 
 # Where bytes are: numbers of a fixed size that no recipe changes. {formula: fields of its result (all: the empty set)}
@@ -154,7 +161,7 @@ BYTES_BORN: dict[str, set[str]] = {
 SCORES_OF_5_BYTES = {"saved_bytes"}  # softmax and dropout of unfused attention
 STATES_OF_32_BITS = {"kv_sequence_bytes", "decode_mixers"}  # of linear attention
 # Formulas that hold for mixtures of experts only.
-NEED_EXPERTS = {"routed_mlp_cost", "decode_experts"}
+NEED_EXPERTS = {"routed_mlp_cost", "experts_work"}
 KINDS = ("dense", "windowed", "mixture", "latent", "indexed", "hybrid")
 
 
@@ -245,13 +252,14 @@ def arguments(rng: random.Random, function: Callable[..., Any]) -> dict[str, Any
         records.Kernels: setting.kernels,
         records.Job: setting.job,
         records.Tier: setting.cluster.scale_up,
-        records.Engine: served.engine,
+        records.Engine: served.setting.engine,
+        records.ServingSetting: served.setting,
         records.ServingJob: served.job,
         records.ServingPlan: served.plan,
     }
     hints = typing.get_type_hints(function)
-    if records.ServingPlan in hints.values():
-        whole[records.Setting] = served.setting
+    if records.ServingSetting in hints.values() or records.ServingPlan in hints.values():
+        whole[records.Model] = served.setting.model
     made: dict[str, Any] = {}
     for name, kind in hints.items():
         if name == "return":

@@ -206,5 +206,6 @@ def test_a_wheel_holds_every_profile_and_nothing_of_the_tests(installed: Path) -
     for room in ("hardware_profiles", "workloads"):
         kept = {path.relative_to(ROOT) for path in (ROOT / room).rglob("*.yaml")}
         assert {path.relative_to(data) for path in (data / room).rglob("*.yaml")} == kept
+    assert {path.name for path in (data / "record").iterdir()} == {"training.csv", "serving.csv"}
     assert (installed / "clustercast/py.typed").exists()
     assert {path.name for path in installed.iterdir() if not path.name.endswith(".dist-info")} <= {"clustercast", "bin"}

@@ -10,17 +10,22 @@ Importing this package is cheap: every function below brings what it needs when 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date
+    from pathlib import Path
 
     from clustercast.catalog import ChipProfile, FabricProfile, ModelProfile
     from clustercast.estimates.result import Estimate
+    from clustercast.studies.calibrate import Calibrated
     from clustercast.studies.plan import PlanRanking
     from clustercast.studies.rules import RulesResult
+    from clustercast.studies.validate import Validation
 
 __version__ = "0.1.0"
 
 __all__ = [
     "__version__",
+    "calibrate",
     "chip",
     "chips",
     "estimate",
@@ -30,6 +35,7 @@ __all__ = [
     "models",
     "plan",
     "rules",
+    "validate",
 ]
 
 
@@ -50,6 +56,7 @@ def estimate(
     stack: str | None = None,
     engine: str = "vllm",
     settings: tuple[str, ...] = (),
+    calibration: "str | Path | Sequence[str | Path]" = (),
 ) -> "Estimate":
     """How long a model trains and how fast it serves on a cluster of one chip.
 
@@ -63,6 +70,7 @@ def estimate(
     input_len     tokens of a prompt; output_len of an answer
     batch         sequences in flight on all chips
     settings      "chip.hbm_bandwidth=6TB/s" and the like
+    calibration   files that `calibrate` wrote: their constants go before the catalogue's
 
     Raises errors.WrongInput (exit status 2 of the command line) and errors.NoAnswer (3).
 
@@ -70,15 +78,16 @@ def estimate(
     >>> est.training.step_s_low <= est.step_s <= est.training.step_s_high
     True
     """
+    from clustercast.catalog import overlay
     from clustercast.estimates.answer import estimate as answer
     from clustercast.estimates.question import Asked
 
-    return answer(
-        Asked(
-            chip, model, n_chips, tokens, global_batch, seq_len, precision, plan,
-            input_len, output_len, batch, fabric, stack, engine, tuple(settings),
-        )
+    asked = Asked(
+        chip, model, n_chips, tokens, global_batch, seq_len, precision, plan,
+        input_len, output_len, batch, fabric, stack, engine, tuple(settings),
     )  # fmt: skip
+    with overlay.of_files(calibration):
+        return answer(asked)
 
 
 def plan(
@@ -95,6 +104,7 @@ def plan(
     stack: str | None = None,
     settings: tuple[str, ...] = (),
     top: int = 10,
+    calibration: "str | Path | Sequence[str | Path]" = (),
 ) -> "PlanRanking":
     """The fastest training plans that fit, in order, and the exact Pareto set of speed against memory.
 
@@ -104,6 +114,7 @@ def plan(
     >>> found.plans[0].step_s <= found.plans[1].step_s
     True
     """
+    from clustercast.catalog import overlay
     from clustercast.estimates.question import Asked
     from clustercast.studies.plan import rank
 
@@ -111,7 +122,44 @@ def plan(
         chip, model, n_chips, tokens, global_batch, seq_len, precision, plan,
         fabric=fabric, stack=stack, settings=tuple(settings),
     )  # fmt: skip
-    return rank(asked, top)
+    with overlay.of_files(calibration):
+        return rank(asked, top)
+
+
+def calibrate(
+    files: "str | Path | Sequence[str | Path]",
+    *,
+    chip: str | None = None,
+    fabric: str | None = None,
+    stack: str | None = None,
+    engine: str | None = None,
+    n_ranks: int | None = None,
+    n_hosts: int | None = None,
+    operation: str | None = None,
+    output: "str | Path" = "calibration.yaml",
+    force: bool = False,
+    calibration: "str | Path | Sequence[str | Path]" = (),
+) -> "Calibrated":
+    """Fit the constants that a user's own measurements identify, and write them as an overlay for `calibration=`.
+
+    files        measured training steps or serving points (CSV), nccl-tests output (text or JSON), sweeps of matmuls
+    chip         what was measured, for files that do not say; likewise fabric, stack, engine, n_ranks, n_hosts
+    operation    all-reduce, all-gather, reduce-scatter, all-to-all or send, where nccl-tests output does not say
+    output       the overlay; a file that is there and is none is kept unless `force`
+    calibration  overlays to start from
+
+    Raises errors.WrongInput for files and options that are wrong; errors.NoAnswer for too little, contradictory or
+    impossible measurements.
+    """
+    import os
+
+    from clustercast.catalog import overlay
+    from clustercast.studies.calibrate import Options
+    from clustercast.studies.calibrate import calibrate as run
+
+    options = Options(chip, fabric, stack, engine, n_ranks, n_hosts, operation, str(output), force)
+    with overlay.of_files(calibration):
+        return run([files] if isinstance(files, (str, os.PathLike)) else files, options)
 
 
 def chips() -> list[str]:
@@ -190,3 +238,31 @@ def rules(chip: str, on: "date | None" = None) -> "RulesResult":
     from clustercast.studies.rules import evaluate
 
     return evaluate(chip, on)
+
+
+def validate(
+    files: "str | Path | Sequence[str | Path]" = (),
+    *,
+    where: tuple[str, ...] = (),
+    calibration: "str | Path | Sequence[str | Path]" = (),
+) -> "Validation":
+    """How far the model is from published runs: every row of the files judged, and the errors by group.
+
+    files        CSV files in the training or the serving form of bench/record/README.md; none: the package's own record
+    where        "column=value": only rows whose cell says so
+    calibration  files that `calibrate` wrote: their constants go before the catalogue's
+
+    Raises errors.WrongInput for a file that cannot be read or is of neither form; a row that cannot be done is
+    `unsupported` and says why.
+
+    >>> found = validate(where=("study=Korthikanti et al. 2022",))
+    >>> len(found.rows), found.rows[0].status, found.group("all").n_ok
+    (8, 'ok', 8)
+    """
+    import os
+
+    from clustercast.catalog import overlay
+    from clustercast.studies.validate import validate as judge
+
+    with overlay.of_files(calibration):
+        return judge([files] if isinstance(files, (str, os.PathLike)) else files, where)

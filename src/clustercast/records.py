@@ -84,9 +84,12 @@ class Stack(NamedTuple):
 
     score_bytes: float  # HBM traffic per attention score, forward (0: a fused kernel keeps scores on chip)
     logit_bytes: float  # HBM traffic per logit of cross-entropy, forward and backward
-    gradient_pass_bytes: float  # HBM traffic per parameter and micro-batch for accumulating gradients
+    gradient_pass_bytes: float  # HBM traffic per parameter and micro-batch for accumulating gradients in the matmul
+    accumulation_bytes: float  # the same in a pass of its own (0: fused into the matmul)
     element_bytes_factor: float  # element-wise traffic over the ideal count
     matmul_factor: float  # sustained in-model matmul rate over the micro-benchmark
+    attention_factor: float  # rate of this stack's attention kernels over the measured ones of the family
+    misaligned_factor: float  # rate of attention matmuls whose head size is no multiple of 8, over that of aligned ones
     expert_factor: float  # rate of grouped expert matmuls over dense ones, many rows per expert
     expert_half_width: float  # short side of an expert's matrix at which that rate is halved
     host_layer_forward_s: float  # host work per layer and micro-batch
@@ -315,16 +318,56 @@ class ServingJob(NamedTuple):
     input_len: int
     output_len: int
     batch: float  # sequences in flight on one replica
+    n_drafts: float  # tokens guessed beside the next one in a step (0: none)
+    accepted_tokens: float  # tokens that a step yields per sequence, the sure one included (1 without guessing)
+
+
+class ServingPrecision(NamedTuple):
+    """Bytes and tiles of every part of a served model."""
+
+    weight_bytes: float  # per parameter of the dense matmuls
+    expert_weight_bytes: float  # per parameter of the routed experts
+    activation_bytes: float  # per element of a dense matmul's input
+    expert_activation_bytes: float
+    element_bytes: float  # per element elsewhere; embedding and head
+    kv_bytes: float  # per cached element
+    wire_bytes: float  # per element of an all-reduce or a send
+    dispatch_wire_bytes: float
+    combine_wire_bytes: float
+    tile_rows: float  # rows that a dense matmul kernel pads to
+    expert_tile_rows: float
 
 
 class Engine(NamedTuple):
-    """What a serving engine adds to the device's work."""
+    """What a serving engine adds to the device's work, and how its kernels compare with kernels alone."""
 
-    host_step_s: float  # exposed per decode step
-    host_layer_s: float  # small kernels of a layer that no formula counts
-    prefill_step_s: float  # per prefill: tokenising, scheduling, eager launches
+    host_step_s: float  # exposed per step
+    host_sequence_s: float  # more of it per sequence of one rank
+    layer_s: float  # small kernels of a layer that no formula counts
+    sparse_layer_s: float  # more of it in a layer with indexed attention
+    launch_factor: float  # start of a kernel inside the engine over a kernel alone
+    matmul_factor: float  # time of compute-bound matmuls over the micro-benchmark
+    matmul_memory_factor: float  # time of weight reading over the micro-benchmark
+    expert_factor: float  # the same two for grouped expert matmuls
+    expert_memory_factor: float
+    distinct_exponent: float  # tokens choose as few experts as so small a power of them would, choosing freely
+    expert_traffic_factor: float  # traffic of the tokens' activations in a mixture layer over the ideal count
+    attention_factor: float  # time of prefill attention over the micro-benchmark
+    kv_factor: float  # time of decode attention over the micro-benchmark
+    expert_imbalance: float  # extra expert time per doubling of EP, from unequal routing
     all_reduce_s: float  # start of a small all-reduce inside a captured graph
+    exchange_s: float  # start of a dispatch and its combine
+    prefill_step_s: float  # per prefill: scheduling, eager launches
+    first_token_s: float  # of a request outside the device: tokenising, transport, admission
+    handover_s: float  # more of it where a prefill pool hands the cache to a decode pool
+    interference_factor: float  # share of the others' prefills that a decoding sequence waits for
+    mixed_share: float  # of its weights and launches that a prefill shares with the decode step it rides on
+    uncoordinated_share: float  # attention data parallel: prefills that the other ranks wait for
+    burst_share: float  # of the other requests' prefills that stand before one's own, requests arriving together
+    chunk_tokens: float  # most tokens of one prefill step
+    max_batch: float  # most sequences in flight on one rank
     memory_fraction: float  # of the chip's memory that the engine takes
+    workspace_bytes: float
 
 
 class ServingPlan(NamedTuple):
@@ -335,6 +378,33 @@ class ServingPlan(NamedTuple):
     attention_dp: int
     ep: int
     etp: int
+
+
+class ServingSetting(NamedTuple):
+    """Everything but the job and the layout: what serving depends on."""
+
+    chip: Chip
+    kernels: Kernels
+    precision: ServingPrecision
+    engine: Engine
+    cluster: Cluster
+    model: Model
+
+
+class Load(NamedTuple):
+    """A replica under load: what a client measures. The terms of a token add up to `tpot_s`."""
+
+    ttft_s: float
+    tpot_s: float
+    latency_s: float  # of one request, or of a whole batch
+    requests_per_s: float  # of the replica
+    in_flight: float  # sequences that decode at once
+    decode_compute_s: float
+    decode_weights_s: float
+    decode_kv_s: float
+    decode_comm_s: float
+    decode_host_s: float
+    interference_s: float  # part of a token: the prefills of others
 
 
 class Serving(NamedTuple):

@@ -4,19 +4,21 @@ import pytest
 from hypothesis import given, settings
 from strategies import Problem, problems
 
-from clustercast.estimates.elasticity import RESOURCES, elasticity, improved, limiting
-from clustercast.physics.examples import SETTING
+from clustercast.estimates.elasticity import RESOURCES, elasticity, improved, improved_serving, limiting
+from clustercast.physics.examples import SERVING_SETTING, SETTING
 from clustercast.physics.training import training_step
 
 
 @pytest.mark.parametrize("resource", [*RESOURCES, "hbm_capacity"])
 def test_a_resource_once_as_good_changes_nothing(resource: str) -> None:
     assert improved(SETTING, resource, 1.0) == SETTING
+    assert improved_serving(SERVING_SETTING, resource, 1.0) == SERVING_SETTING
 
 
 @pytest.mark.parametrize("resource", ["flops", "hbm_bandwidth", "scale_up", "scale_out", "hbm_capacity"])
 def test_a_resource_twice_as_good_changes_the_setting(resource: str) -> None:
     assert improved(SETTING, resource, 2.0) != SETTING
+    assert improved_serving(SERVING_SETTING, resource, 2.0) != SERVING_SETTING
 
 
 @settings(max_examples=500)

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clustercast.catalog.overlay import Calibration
 from clustercast.estimates.interval import around, half_width
 
 EVIDENCE = ("measured chip", "measured family", "datasheet only")
 
 
-@pytest.mark.parametrize("purpose", ["interval", "serving_interval"])
+@pytest.mark.parametrize("purpose", ["interval", "tpot_interval", "ttft_interval", "throughput_interval"])
 @pytest.mark.parametrize("mixture", [False, True])
 def test_less_evidence_never_narrows_it(purpose: str, mixture: bool) -> None:
     widths = [half_width(evidence, 1000, mixture=mixture, purpose=purpose) for evidence in EVIDENCE]
@@ -30,3 +31,10 @@ def test_low_and_high_lie_around_the_value_by_the_same_ratio(value: float, width
     low, high = around(value, width)
     assert low <= value <= high
     assert math.isclose(low * high, value * value, rel_tol=1e-9)
+
+
+def test_a_users_own_runs_narrow_it_and_never_widen_it() -> None:
+    published = half_width("measured chip", 64, mixture=True)
+    close, loose = (Calibration("a.yaml", "nemo", 20, width, 0.02, 0.05) for width in (0.05, 5.0))
+    assert half_width("measured chip", 64, mixture=True, calibration=close) == 0.05
+    assert half_width("measured chip", 64, mixture=True, calibration=loose) == published

@@ -1,36 +1,52 @@
-"""Laws of serving: prefill and decode of one replica."""
+"""Laws of serving: a step, prefill and decode of one replica, and a replica under load."""
 
 import math
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import Served, questions
 
+from clustercast.physics import grid
 from clustercast.physics.parameters import matmul_active_params, total_params
+from clustercast.physics.roofline import touched_experts
 from clustercast.physics.serving import (
     Work,
+    closed_loop,
     decode_attention,
-    decode_comm_s,
-    decode_experts,
-    decode_matmul,
     decode_mixers,
-    decode_weights,
+    decode_pass,
+    decode_pool,
+    experts_work,
+    free_bytes,
+    head_work,
+    in_flight_limit,
     kv_sequence_bytes,
     kv_token_bytes,
-    prefill_plan,
+    layers_work,
+    matmul_work,
+    prefill_attention,
+    prefill_mixers,
+    prefill_pass,
+    prefill_pool,
     projection_params,
+    rank_sequence_bytes,
     serve,
     serving_weights_bytes,
     small_all_reduce_s,
+    static_batch,
+    step_comm_s,
     sum_of,
 )
-from clustercast.records import ServingPlan, Setting
+from clustercast.records import Load, Serving, ServingJob, ServingPlan, ServingSetting
 
 SLACK = 1.0 + 1e-12
 ALONE = ServingPlan(1, 1, 1, 1, 1)
+LOADS = (closed_loop, static_batch, decode_pool, prefill_pool)
 
 
-def faster_chip(setting: Setting, memory: float, compute: float) -> Setting:
+def faster_chip(setting: ServingSetting, memory: float, compute: float) -> ServingSetting:
     chip = setting.chip
     return setting._replace(
         chip=chip._replace(
@@ -41,6 +57,14 @@ def faster_chip(setting: Setting, memory: float, compute: float) -> Setting:
             head_flop_per_s=compute * chip.head_flop_per_s,
         )
     )
+
+
+def neutral(setting: ServingSetting) -> ServingSetting:
+    """The same setting under an engine that adds nothing to the kernels."""
+    engine = setting.engine._replace(
+        matmul_memory_factor=1.0, expert_memory_factor=1.0, expert_traffic_factor=0.0, distinct_exponent=1.0
+    )
+    return setting._replace(engine=engine)
 
 
 @given(question=questions())
@@ -56,60 +80,73 @@ def test_the_terms_add_up(question: Served) -> None:
     prefill = (done.prefill_compute_s, done.prefill_comm_s, done.prefill_host_s)
     assert math.isclose(math.fsum(decode), done.tpot_s, rel_tol=1e-12)
     assert math.isclose(math.fsum(prefill), done.ttft_s, rel_tol=1e-12)
-    assert min(*decode, *prefill) >= 0.0
+    assert min(*decode, *prefill) >= -1e-15
     assert math.isclose(done.weights_bytes + done.kv_bytes + done.workspace_bytes, done.memory_bytes, rel_tol=1e-12)
+
+
+@given(question=questions())
+def test_a_token_under_load_is_its_terms(question: Served) -> None:
+    for load in (closed_loop, static_batch, decode_pool):
+        done = load(*question)
+        terms = (
+            done.decode_compute_s,
+            done.decode_weights_s,
+            done.decode_kv_s,
+            done.decode_comm_s,
+            done.decode_host_s,
+            done.interference_s,
+        )
+        assert math.isclose(math.fsum(terms), done.tpot_s, rel_tol=1e-12)
 
 
 @given(question=questions(), more=st.integers(1, 512))
 def test_a_larger_batch_never_decodes_a_token_sooner(question: Served, more: int) -> None:
-    setting, job, plan, engine = question
+    setting, job, plan = question
     larger = job._replace(batch=job.batch + more)
-    assert serve(setting, job, plan, engine).tpot_s <= serve(setting, larger, plan, engine).tpot_s * SLACK
+    assert serve(setting, job, plan).tpot_s <= serve(setting, larger, plan).tpot_s * SLACK
 
 
 @given(question=questions("dense", "windowed"))
 def test_twice_the_batch_never_serves_fewer_tokens(question: Served) -> None:
-    setting, job, plan, engine = question
-    now = serve(setting, job, plan, engine)
-    then = serve(setting, job._replace(batch=2.0 * job.batch), plan, engine)
+    setting, job, plan = question
+    now = serve(setting, job, plan)
+    then = serve(setting, job._replace(batch=2.0 * job.batch), plan)
     assert now.output_tokens_per_s <= then.output_tokens_per_s * SLACK
 
 
 @given(question=questions(), more=st.integers(1, 4096))
 def test_a_longer_context_is_never_faster(question: Served, more: int) -> None:
-    setting, job, plan, engine = question
-    now = serve(setting, job, plan, engine)
-    longer = setting._replace(job=setting.job._replace(seq_len=job.input_len + more))
-    then = serve(longer, job._replace(input_len=job.input_len + more), plan, engine)
+    setting, job, plan = question
+    longer = job._replace(input_len=job.input_len + more)
+    now, then = serve(setting, job, plan), serve(setting, longer, plan)
     assert now.tpot_s <= then.tpot_s * SLACK
-    assert now.ttft_s <= then.ttft_s * SLACK
-    assert now.tpot_s <= serve(setting, job._replace(output_len=job.output_len + more), plan, engine).tpot_s * SLACK
+    assert now.tpot_s <= serve(setting, job._replace(output_len=job.output_len + more), plan).tpot_s * SLACK
 
 
 @given(question=questions(), memory=st.sampled_from([1.0, 1.5, 4.0]), compute=st.sampled_from([1.0, 1.5, 4.0]))
 def test_a_faster_chip_is_never_slower(question: Served, memory: float, compute: float) -> None:
-    setting, job, plan, engine = question
-    now, then = (serve(each, job, plan, engine) for each in (setting, faster_chip(setting, memory, compute)))
+    setting, job, plan = question
+    now, then = (serve(each, job, plan) for each in (setting, faster_chip(setting, memory, compute)))
     assert then.tpot_s <= now.tpot_s * SLACK
     assert then.ttft_s <= now.ttft_s * SLACK
 
 
 @given(question=questions(), tier=st.sampled_from(["package", "scale_up", "rail", "spine"]))
 def test_a_faster_link_is_never_slower(question: Served, tier: str) -> None:
-    setting, job, plan, engine = question
+    setting, job, plan = question
     slow = getattr(setting.cluster, tier)
     faster = setting.cluster._replace(**{tier: slow._replace(bytes_per_s=1.5 * slow.bytes_per_s)})
-    now, then = (serve(each, job, plan, engine) for each in (setting, setting._replace(cluster=faster)))
+    now, then = (serve(each, job, plan) for each in (setting, setting._replace(cluster=faster)))
     assert then.tpot_s <= now.tpot_s * SLACK
     assert then.ttft_s <= now.ttft_s * SLACK
 
 
 @given(question=questions())
 def test_one_chip_talks_to_nobody(question: Served) -> None:
-    setting, job, _, engine = question
-    assert decode_comm_s(job.batch, setting, ALONE, engine) == 0.0
-    assert small_all_reduce_s(1e6, 1, engine, setting.cluster) == 0.0
-    assert serve(setting, job, ALONE, engine).prefill_comm_s == 0.0
+    setting, job, _ = question
+    assert step_comm_s(job.batch, setting, ALONE) == 0.0
+    assert small_all_reduce_s(1e6, 1, setting.engine, setting.cluster) == 0.0
+    assert serve(setting, job, ALONE).prefill_comm_s == 0.0
 
 
 @given(question=questions("dense", "mixture", "latent"), context=st.integers(1, 10**5))
@@ -130,69 +167,177 @@ def test_no_layer_keeps_more_than_full_attention(question: Served, context: int)
 
 @given(question=questions())
 def test_the_cache_is_linear_in_sequences(question: Served) -> None:
-    setting, job, plan, engine = question
+    setting, job, plan = question
     rank = plan._replace(attention_dp=1, ep=1, etp=1)
-    one = serve(setting, job._replace(batch=1.0), rank, engine)
-    many = serve(setting, job._replace(batch=7.0), rank, engine)
+    one = serve(setting, job._replace(batch=1.0), rank)
+    many = serve(setting, job._replace(batch=7.0), rank)
     assert math.isclose(many.kv_bytes, 7.0 * one.kv_bytes, rel_tol=1e-12)
+    assert one.kv_bytes == rank_sequence_bytes(float(job.input_len + job.output_len), setting, rank)
     assert many.weights_bytes == one.weights_bytes
 
 
 @given(question=questions())
 def test_the_largest_batch_fits_and_one_more_does_not(question: Served) -> None:
-    setting, job, plan, engine = question
-    most = serve(setting, job, plan, engine).max_batch
+    setting, job, plan = question
+    most = serve(setting, job, plan).max_batch
     if most >= 1.0:
-        done = serve(setting, job._replace(batch=most), plan, engine)
+        done = serve(setting, job._replace(batch=most), plan)
         assert done.memory_bytes <= done.capacity_bytes * SLACK
-    beyond = serve(setting, job._replace(batch=most + plan.attention_dp), plan, engine)
+    beyond = serve(setting, job._replace(batch=most + plan.attention_dp), plan)
     assert beyond.memory_bytes * SLACK >= beyond.capacity_bytes
 
 
 @given(question=questions("dense", "mixture", "windowed"))
 def test_one_chip_holds_every_parameter(question: Served) -> None:
     model = question.setting.model._replace(tied=0, other_params=0.0)
-    setting = question.setting._replace(model=model)
-    expected = total_params(model) * setting.precision.weight_bytes
-    ends_bytes = 2.0 * model.vocab * model.hidden * (setting.precision.element_bytes - setting.precision.weight_bytes)
+    precision = question.setting.precision
+    setting = question.setting._replace(
+        model=model, precision=precision._replace(expert_weight_bytes=precision.weight_bytes)
+    )
+    expected = total_params(model) * precision.weight_bytes
+    ends_bytes = 2.0 * model.vocab * model.hidden * (precision.element_bytes - precision.weight_bytes)
     assert math.isclose(serving_weights_bytes(setting, ALONE), expected + ends_bytes, rel_tol=1e-12)
+    assert free_bytes(setting, ALONE) <= setting.chip.hbm_bytes
 
 
 @given(question=questions("dense", "windowed"))
 def test_a_decode_step_reads_every_active_weight_once(question: Served) -> None:
-    setting = question.setting
-    read_s = decode_weights(1.0, 1.0, setting, ALONE).memory_s
+    setting = neutral(question.setting)
+    setting = setting._replace(precision=setting.precision._replace(weight_bytes=2.0), model=setting.model)
+    least = matmul_active_params(setting.model) * 2.0
     slowest = setting.kernels.matmul_memory_fraction * setting.chip.hbm_bytes_per_s
-    assert math.isclose(read_s * slowest, 2.0 * matmul_active_params(setting.model), rel_tol=1e-9)
+    read_s = layers_work(0.0, 0.0, setting, ALONE).memory_s + head_work(0.0, setting, ALONE).memory_s
+    assert math.isclose(read_s * slowest, least, rel_tol=1e-9)
 
 
 @given(question=questions("mixture", "latent", "hybrid"), tokens=st.integers(1, 4096))
 def test_experts_read_no_more_than_all_of_them(question: Served, tokens: int) -> None:
-    setting = question.setting
+    setting = neutral(question.setting)
     model = setting.model
-    every = model.n_experts * model.n_mlp_matrices * float(model.hidden) * model.expert_ffn
-    most_bytes = every * setting.precision.weight_bytes
+    one = model.n_mlp_matrices * float(model.hidden) * model.expert_ffn * setting.precision.expert_weight_bytes
     rate = setting.kernels.expert_memory_fraction * setting.chip.hbm_bytes_per_s
-    assert decode_experts(float(tokens), setting, ALONE).memory_s <= most_bytes / rate * SLACK
+    touched = touched_experts(float(model.n_experts), float(model.n_active_experts), float(tokens))
+    read_s = experts_work(float(tokens), setting, ALONE).memory_s
+    assert math.isclose(read_s * rate, touched * one, rel_tol=1e-9)
+    skewed = setting._replace(engine=setting.engine._replace(distinct_exponent=0.8))
+    assert experts_work(float(tokens), skewed, ALONE).memory_s <= read_s * SLACK
 
 
 @given(question=questions())
-def test_no_part_of_a_decode_step_is_negative(question: Served) -> None:
-    setting, job, plan, _ = question
+def test_no_part_of_a_step_is_negative(question: Served) -> None:
+    setting, job, plan = question
     works = [
-        decode_matmul(job.batch, 1e9, setting.chip.matmul_flop_per_s, 2.0, setting),
-        decode_attention(job.batch, 1000.0, setting, plan.tp),
-        decode_mixers(job.batch, 1000.0, setting, plan.tp),
+        matmul_work(job.batch, 1e9, 1e4, 2.0, 0.0, setting),
+        decode_attention(job.batch, 1.0, 1000.0, setting, plan.tp),
+        decode_mixers(job.batch, 1.0, 1000.0, setting, plan.tp),
+        prefill_attention(1000.0, 500.0, setting, plan.tp),
+        prefill_mixers(1000.0, 1000.0, setting, plan.tp),
     ]
-    assert all(min(work) >= 0.0 for work in works)
+    assert all(min(work) >= -1e-15 for work in works)
     assert sum_of(works[0], works[1], 0.0) == works[0]
     assert sum_of(Work(0.0, 0.0, 0.0), works[1], 1.0) == works[1]
 
 
 @given(question=questions())
 def test_tensor_parallelism_never_adds_weights_to_a_chip(question: Served) -> None:
-    setting, _, plan, _ = question
+    setting, _, plan = question
     assert projection_params(setting.model, plan.tp) <= projection_params(setting.model, 1)
-    layout = prefill_plan(plan)
-    assert (layout.tp, layout.ep, layout.etp) == (plan.tp, plan.ep, plan.etp)
-    assert layout.tp * layout.dp % (layout.ep * layout.etp) == 0
+
+
+@given(question=questions())
+def test_one_request_waits_for_nobody(question: Served) -> None:
+    setting, job, plan = question
+    alone = job._replace(batch=1.0)
+    done = closed_loop(setting, alone, plan)
+    quiet = setting._replace(engine=setting.engine._replace(interference_factor=0.0, burst_share=0.0))
+    assert done.interference_s == 0.0
+    assert done == closed_loop(quiet, alone, plan)
+
+
+@given(question=questions(), more=st.integers(1, 256))
+def test_more_requests_never_wait_less(question: Served, more: int) -> None:
+    setting, job, plan = question
+    now = closed_loop(setting, job, plan)
+    then = closed_loop(setting, job._replace(batch=job.batch + more), plan)
+    assert now.ttft_s <= then.ttft_s * SLACK
+    assert now.tpot_s <= then.tpot_s * SLACK
+
+
+@given(question=questions())
+def test_what_does_not_fit_waits(question: Served) -> None:
+    setting, job, plan = question
+    full = job._replace(batch=1e6)
+    done = closed_loop(setting, full, plan)
+    assert done.in_flight == in_flight_limit(full, setting, plan) < full.batch
+    assert done.ttft_s > (full.batch / done.in_flight - 2.0) * job.output_len * done.tpot_s
+
+
+@given(question=questions())
+def test_pools_apart_disturb_nobody(question: Served) -> None:
+    setting, job, plan = question
+    assert decode_pool(setting, job, plan).tpot_s <= closed_loop(setting, job, plan).tpot_s * SLACK
+    alone = prefill_pool(setting, job._replace(batch=1.0), plan)
+    assert alone.ttft_s <= prefill_pool(setting, job, plan).ttft_s * SLACK
+
+
+@given(question=questions())
+def test_a_static_batch_is_one_prefill_and_the_other_tokens(question: Served) -> None:
+    setting, job, plan = question
+    done = static_batch(setting, job, plan)
+    waves = job.batch / done.in_flight
+    assert waves >= 1.0
+    assert math.isclose(done.latency_s, waves * (done.ttft_s + (job.output_len - 1) * done.tpot_s), rel_tol=1e-12)
+    assert math.isclose(done.requests_per_s * done.latency_s, job.batch, rel_tol=1e-12)
+
+
+@given(question=questions())
+def test_guessed_tokens_that_are_all_right_are_worth_the_step(question: Served) -> None:
+    setting, job, plan = question
+    plain = job._replace(n_drafts=0.0, accepted_tokens=1.0)
+    guessed = decode_pool(setting, job._replace(n_drafts=1.0, accepted_tokens=1.0), plan)
+    accepted = decode_pool(setting, job._replace(n_drafts=1.0, accepted_tokens=2.0), plan)
+    assert decode_pool(setting, plain, plan).tpot_s <= guessed.tpot_s * SLACK
+    assert math.isclose(2.0 * accepted.tpot_s, guessed.tpot_s, rel_tol=1e-12)
+
+
+@given(question=questions())
+def test_a_pass_is_the_sum_of_its_parts(question: Served) -> None:
+    setting, job, plan = question
+    for done in (
+        decode_pass(job.batch, 1.0, 1000.0, setting, plan),
+        prefill_pass(1.0, 1000.0, 1.0, setting, plan),
+    ):
+        parts = (done.compute_s, done.weights_s, done.kv_s, done.comm_s, done.host_s)
+        assert math.isclose(math.fsum(parts), done.total_s, rel_tol=1e-12)
+
+
+def run_serving(setting: ServingSetting, job: ServingJob, plan: ServingPlan, out: np.ndarray) -> None:
+    """One question through every formula of a replica, for the compiler."""
+    for j, value in enumerate(serve(setting, job, plan)):
+        out[0, j] = value
+    for j, value in enumerate(closed_loop(setting, job, plan)):
+        out[1, j] = value
+    for j, value in enumerate(static_batch(setting, job, plan)):
+        out[2, j] = value
+    for j, value in enumerate(decode_pool(setting, job, plan)):
+        out[3, j] = value
+    for j, value in enumerate(prefill_pool(setting, job, plan)):
+        out[4, j] = value
+
+
+@pytest.mark.slow
+def test_compiled_equals_plain_bit_for_bit() -> None:
+    import random
+
+    from strategies import KINDS, served
+
+    rng = random.Random(0)
+    driver = grid.compiled(run_serving)
+    for kind in KINDS:
+        for _ in range(150):
+            setting, job, plan = served(rng, kind)
+            out = np.zeros((5, len(Serving._fields)))
+            driver(setting, job, plan, out)
+            assert tuple(out[0]) == tuple(serve(setting, job, plan))
+            for row, load in zip(out[1:], LOADS, strict=True):
+                assert tuple(row[: len(Load._fields)]) == tuple(load(setting, job, plan)), (load, plan)

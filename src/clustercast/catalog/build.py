@@ -76,6 +76,12 @@ def silicon(chip: ChipProfile, recipe_name: str, evidence: str) -> Silicon:
     return Silicon(records.as_declared(record), records.as_declared(kernels), recipe, evidence, curves)
 
 
+def in_training(chip: records.Chip, family: str) -> records.Chip:
+    """The chip as it runs inside a training step: its matmul clock times the family's factor."""
+    factor = constants.family_factor(family).value
+    return chip._replace(clock_fraction=chip.clock_fraction * factor)
+
+
 def fits(chip: ChipProfile, recipe_name: str) -> bool:
     """Whether the silicon has every format of a recipe."""
     return set(constants.recipe(recipe_name).formats.values()) <= set(chip.peaks())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from clustercast import records, units
-from clustercast.catalog import read
+from clustercast.catalog import overlay, read
 from clustercast.errors import WrongInput
 
 DATA: Final = Path(__file__).parent / "data"
@@ -27,13 +27,13 @@ class Constant(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """A precision recipe: formats by kind of operation, bytes in training and in serving."""
+    """A precision recipe: formats by kind of operation, bytes in training, what serving keeps every part in."""
 
     name: str
     title: str
     formats: dict[str, str]  # matmul, expert, attention, head
     training: records.Precision
-    serving: records.Precision
+    parts: tuple[str, str, str]  # formats of dense weights, experts and cache in serving
     serving_only: bool
 
 
@@ -43,14 +43,6 @@ class SoftwareStack(NamedTuple):
     name: str
     title: str
     record: records.Stack
-    constants: dict[str, Constant]
-
-
-class Engine(NamedTuple):
-    """A serving engine: what its host and its small-message all-reduce take."""
-
-    name: str
-    title: str
     constants: dict[str, Constant]
 
 
@@ -102,18 +94,13 @@ def recipe(name: str) -> Recipe:
     ceiling = float(table("precisions")["matmul_ceiling"]["value"])
     factor = entry.get("matmul_factor", {"value": 1.0})["value"]
     training = records.Precision(**sizes, matmul_factor=float(factor), matmul_ceiling=ceiling)
-    serving = training._replace(
-        **{f"{field}_bytes": float(size) for field, size in entry["serving"].items()},
-        weight_copy_bytes=0.0,
-        cast_bytes=0.0,
-        matmul_factor=1.0,
-    )
+    served = entry["serving"]
     return Recipe(
         name.lower().replace("_", "-"),
         entry["title"],
         entry["formats"],
         training,
-        serving,
+        (served["weight"], served.get("expert", served["weight"]), served["kv"]),
         entry.get("serving_only", False),
     )
 
@@ -123,8 +110,12 @@ def recipe_names() -> list[str]:
     return sorted(table("precisions")["recipes"])
 
 
-def stack(name: str) -> SoftwareStack:
-    """The training stack of that name, over what it is like and what all stacks share."""
+def stack(name: str, chip: str = "", family: str = "") -> SoftwareStack:
+    """The training stack of that name, over what it is like and what all stacks share.
+
+    chip    what a calibration measured of the stack on this chip goes before
+    family  what the stack's kernels reach on this architecture goes before what they reach elsewhere
+    """
     data = table("stacks")
     entry = named("stack", name, data["stacks"])
     layers = [entry]
@@ -133,6 +124,8 @@ def stack(name: str) -> SoftwareStack:
     fields = dict(data["base"])
     for layer in reversed(layers):
         fields.update({field: value for field, value in layer.items() if field in records.Stack._fields})
+        fields.update(layer.get("families", {}).get(family, {}))
+    fields.update(overlay.fields("steps", chip, name))
     constants = {field: constant(fields[field], field, data["sources"]) for field in records.Stack._fields}
     record = records.Stack(**{field: number.value for field, number in constants.items()})
     return SoftwareStack(name, entry["title"], record, constants)
@@ -146,15 +139,15 @@ def default_stack(family: str) -> str:
     return str(defaults.get(family, defaults["other"]))
 
 
-def engine(name: str) -> Engine:
-    """The serving engine of that name."""
+def family_factor(family: str) -> Constant:
+    """Rate of a family's matmuls and attention inside a training step, over what the micro-benchmarks say of it."""
     data = table("stacks")
-    engines = {key: value for key, value in data["engines"].items() if isinstance(value, dict)}
-    entry = named("engine", name, engines)
-    fields = {key: value for key, value in entry.items() if isinstance(value, dict)}
-    return Engine(
-        name, entry["title"], {field: constant(value, field, data["sources"]) for field, value in fields.items()}
-    )
+    return constant(data["families"].get(family, data["families"]["other"]), "rate_factor", data["sources"])
+
+
+def stack_schedule(name: str) -> str:
+    """The pipeline schedule that a stack runs where nobody says."""
+    return str(named("stack", name, table("stacks")["stacks"]).get("schedule", records.SCHEDULE_NAMES[0]))
 
 
 def default(section: str, field: str) -> Constant:
@@ -184,7 +177,7 @@ OF_ATTENTION: Final = ("attention_launch", "decode_attention_memory_fraction")
 def kernels(family: str, chip: str, formats: dict[str, str], n_cores: float) -> dict[str, Constant]:
     """The kernel constants of a chip under a recipe, by field of records.Kernels.
 
-    A chip's own entry goes before its family's, a format's before what all formats share.
+    A calibration goes before a chip's own entry, that before its family's, a format's before what all formats share.
 
     formats  number format by kind of operation (matmul, expert, attention, head)
     n_cores  0: the family's usual number
@@ -196,6 +189,7 @@ def kernels(family: str, chip: str, formats: dict[str, str], n_cores: float) -> 
 
     def look(field: str, number_format: str) -> Constant:
         for place in (
+            overlay.fields("matmuls", chip, number_format),
             own.get("formats", {}).get(number_format, {}),
             own,
             family_entry["formats"].get(number_format, {}),
@@ -232,5 +226,6 @@ def link(name: str, chip: str) -> dict[str, Constant]:
     data = table("collectives")
     entry = dict(named("link", name, data["links"]))
     entry.update(data.get("chips", {}).get(chip, {}).get(name, {}))
+    entry.update(overlay.fields("collectives", chip, name))
     fields = ("fraction", "latency", "launch", "ramp", "reduction_gain")
     return {field: constant(entry[field], field, data["sources"]) for field in fields}

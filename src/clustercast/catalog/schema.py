@@ -420,7 +420,53 @@ class Model(Strict):
     notes: list[Text] = []
 
 
+class Calibrated(Strict):
+    """One constant that a user measured; its unit is checked where the constant is known, in catalog.overlay."""
+
+    value: Written
+    standard_error: Written
+    low: Written
+    high: Written
+    before: Written
+    kind: Literal["measured", "fitted"]
+    source: Text
+
+
+class Errors(Strict):
+    """Absolute relative errors of the points."""
+
+    median: Annotated[float, Field(ge=0)]
+    max: Annotated[float, Field(ge=0)]
+
+
+class Part(Strict):
+    """What one kind of measurement said of one chip with one link, number format, stack or engine."""
+
+    kind: Literal["collectives", "matmuls", "steps", "serving"]
+    chip: Name
+    chip_file: Text | None = None  # of a chip that is not in the catalogue
+    belongs_to: Name
+    n: Whole
+    error_before: Errors
+    error_after: Errors
+    error_left_out: Errors | None = None
+    half_width: Annotated[float, Field(gt=0, le=10)]
+    left_as_they_were: list[Name] = []
+    constants: Annotated[dict[str, Calibrated], Field(min_length=1)]
+
+
+class Calibration(Strict):
+    """An overlay: constants that a user measured, as `calibrate` writes them."""
+
+    schema_: Annotated[Literal["clustercast.calibration/1"], Field(alias="schema")]
+    date: Annotated[str, BeforeValidator(_date_text)]
+    clustercast: Text
+    sources: dict[str, Text]
+    parts: Annotated[list[Part], Field(min_length=1)]
+
+
 MODELS: dict[str, type[Strict]] = {"chip": Chip, "fabric": Fabric, "model": Model}
+READ: dict[str, type[Strict]] = MODELS | {"calibration": Calibration}  # what no folder of the catalogue holds
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
@@ -439,9 +485,9 @@ def write_json_schemas(folder: Path) -> None:
 def validate(kind: str, data: dict[str, Any]) -> dict[str, Any]:
     """Checked plain data of one file; UnfitError where it is wrong."""
     try:
-        checked = MODELS[kind].model_validate(data)
+        checked = READ[kind].model_validate(data)
     except ValidationError as error:
-        raise _unfit(error, MODELS[kind]) from None
+        raise _unfit(error, READ[kind]) from None
     for place, message in (*_sources(checked, ()), *_TOGETHER[kind](checked)):
         raise UnfitError(place, message)
     plain: dict[str, Any] = _plain(checked)
@@ -477,6 +523,9 @@ def _sources(checked: Any, place: Place) -> Iterator[tuple[Place, str]]:
                     yield (*place, key), f"{item!r} is not in sources, expected one of {', '.join(known)}"
                 elif key != "sources":
                     yield from walk(item, (*place, key))
+        if isinstance(value, list):
+            for index, item in enumerate(value):
+                yield from walk(item, (*place, index))
 
     return walk(checked, place)
 
@@ -588,7 +637,16 @@ def _unwanted(shape: Architecture, because: str, *fields: str) -> Iterator[tuple
             yield (field,), f"is given but {because}"
 
 
-_TOGETHER = {"chip": _chip_together, "fabric": _fabric_together, "model": _model_together}
+def _calibration_together(_: Any) -> Iterator[tuple[Place, str]]:
+    yield from ()
+
+
+_TOGETHER = {
+    "chip": _chip_together,
+    "fabric": _fabric_together,
+    "model": _model_together,
+    "calibration": _calibration_together,
+}
 
 
 # pydantic's words to ours

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from clustercast import __version__, errors
-from clustercast.cli import catalog, estimate, failures, plan, rules
+from clustercast.cli import calibrate, catalog, estimate, failures, plan, rules, validate
 
 app = typer.Typer(
     help="How long any LLM trains and how fast it serves on a cluster of any chip, and what limits it.",
@@ -18,10 +18,12 @@ app = typer.Typer(
 )
 app.command()(estimate.estimate)
 app.command()(plan.plan)
+app.command()(calibrate.calibrate)
 app.add_typer(catalog.chips, name="chips")
 app.add_typer(catalog.models, name="models")
 app.add_typer(catalog.fabrics, name="fabrics")
 app.command()(rules.rules)
+app.command()(validate.validate)
 
 
 @app.callback(invoke_without_command=True)

@@ -20,6 +20,7 @@ def estimate(
     fabric: options.Fabric = None,
     stack: options.Stack = None,
     engine: options.Engine = "vllm",
+    calibration: options.Calibration = None,
     json: options.Json = False,
 ) -> None:
     """How long a model trains and how fast it serves, and why."""
@@ -42,5 +43,6 @@ def estimate(
         stack=stack,
         engine=engine,
         settings=tuple(set_ or ()),
+        calibration=tuple(calibration or ()),
     )
     report.show(result, as_json=json)

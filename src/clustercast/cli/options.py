@@ -60,6 +60,14 @@ Fabric = Annotated[
 ]
 Stack = Annotated[str | None, typer.Option("--stack", metavar="NAME", help="Training software stack.")]
 Engine = Annotated[str, typer.Option("--engine", metavar="NAME", help="Serving engine.")]
+Calibration = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--calibration",
+        metavar="FILE",
+        help="Measured constants that `calibrate` wrote, over the catalogue's. May be repeated.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 

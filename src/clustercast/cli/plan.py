@@ -23,6 +23,7 @@ def plan(
     fabric: options.Fabric = None,
     stack: options.Stack = None,
     top: Top = "10",
+    calibration: options.Calibration = None,
     json: options.Json = False,
 ) -> None:
     """The fastest training plans, and what speed costs in memory."""
@@ -41,6 +42,7 @@ def plan(
         fabric=fabric,
         stack=stack,
         settings=tuple(set_ or ()),
+        calibration=tuple(calibration or ()),
         top=options.whole("--top", top) or 0,
     )
     report.show(result, as_json=json)

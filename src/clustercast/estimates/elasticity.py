@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from clustercast.estimates.result import Elasticity
-from clustercast.records import Engine, Setting, Tier
+from clustercast.records import Chip, Cluster, Kernels, ServingSetting, Setting, Tier
 
 STEP: Final = 0.01
 RESOURCES: Final = ("flops", "hbm_bandwidth", "scale_up", "scale_out", "latency", "host")
@@ -18,51 +18,57 @@ def _tier(tier: Tier, bandwidth: float, latency: float) -> Tier:
     )
 
 
-def improved(setting: Setting, resource: str, factor: float) -> Setting:
-    """The same setting with one resource `factor` times as good."""
-    chip, kernels, stack, cluster = setting.chip, setting.kernels, setting.stack, setting.cluster
+Hardware = tuple[Chip, Kernels, Cluster]
+
+
+def improved_hardware(chip: Chip, kernels: Kernels, cluster: Cluster, resource: str, factor: float) -> Hardware:
+    """Chip, kernels and network with one resource `factor` times as good; the host is no part of them."""
     if resource == "flops":
-        return setting._replace(
-            chip=chip._replace(
-                matmul_flop_per_s=chip.matmul_flop_per_s * factor,
-                expert_flop_per_s=chip.expert_flop_per_s * factor,
-                attention_flop_per_s=chip.attention_flop_per_s * factor,
-                head_flop_per_s=chip.head_flop_per_s * factor,
-            )
+        chip = chip._replace(
+            matmul_flop_per_s=chip.matmul_flop_per_s * factor,
+            expert_flop_per_s=chip.expert_flop_per_s * factor,
+            attention_flop_per_s=chip.attention_flop_per_s * factor,
+            head_flop_per_s=chip.head_flop_per_s * factor,
         )
-    if resource == "hbm_bandwidth":
-        return setting._replace(chip=chip._replace(hbm_bytes_per_s=chip.hbm_bytes_per_s * factor))
-    if resource == "hbm_capacity":
-        return setting._replace(chip=chip._replace(hbm_bytes=chip.hbm_bytes * factor))
-    if resource == "host":
-        fields = [name for name in stack._fields if name.startswith("host_") and name.endswith("_s")]
-        return setting._replace(stack=stack._replace(**{name: getattr(stack, name) / factor for name in fields}))
+    elif resource == "hbm_bandwidth":
+        chip = chip._replace(hbm_bytes_per_s=chip.hbm_bytes_per_s * factor)
+    elif resource == "hbm_capacity":
+        chip = chip._replace(hbm_bytes=chip.hbm_bytes * factor)
     up = factor if resource == "scale_up" else 1.0
     out = factor if resource == "scale_out" else 1.0
     quick = factor if resource == "latency" else 1.0
     launches = [name for name in kernels._fields if name.endswith("_launch_s")]
-    return setting._replace(
-        kernels=kernels._replace(**{name: getattr(kernels, name) / quick for name in launches}),
-        cluster=cluster._replace(
-            package=_tier(cluster.package, up, quick),
-            scale_up=_tier(cluster.scale_up, up, quick),
-            rail=_tier(cluster.rail, out, quick),
-            spine=_tier(cluster.spine, out, quick),
-        ),
+    kernels = kernels._replace(**{name: getattr(kernels, name) / quick for name in launches})
+    cluster = cluster._replace(
+        package=_tier(cluster.package, up, quick),
+        scale_up=_tier(cluster.scale_up, up, quick),
+        rail=_tier(cluster.rail, out, quick),
+        spine=_tier(cluster.spine, out, quick),
     )
+    return chip, kernels, cluster
 
 
-def improved_engine(engine: Engine, resource: str, factor: float) -> Engine:
-    """The same serving engine with one resource `factor` times as good."""
+def improved(setting: Setting, resource: str, factor: float) -> Setting:
+    """The same setting with one resource `factor` times as good."""
+    stack = setting.stack
     if resource == "host":
-        return engine._replace(
-            host_step_s=engine.host_step_s / factor,
-            host_layer_s=engine.host_layer_s / factor,
-            prefill_step_s=engine.prefill_step_s / factor,
-        )
-    if resource == "latency":
-        return engine._replace(all_reduce_s=engine.all_reduce_s / factor)
-    return engine
+        fields = [name for name in stack._fields if name.startswith("host_") and name.endswith("_s")]
+        return setting._replace(stack=stack._replace(**{name: getattr(stack, name) / factor for name in fields}))
+    chip, kernels, cluster = improved_hardware(setting.chip, setting.kernels, setting.cluster, resource, factor)
+    return setting._replace(chip=chip, kernels=kernels, cluster=cluster)
+
+
+HOST_TIMES: Final = ("host_step_s", "host_sequence_s", "layer_s", "sparse_layer_s", "prefill_step_s", "first_token_s")
+LATENCIES: Final = ("all_reduce_s", "exchange_s")
+
+
+def improved_serving(setting: ServingSetting, resource: str, factor: float) -> ServingSetting:
+    """The same serving setting with one resource `factor` times as good."""
+    chip, kernels, cluster = improved_hardware(setting.chip, setting.kernels, setting.cluster, resource, factor)
+    faster = {"host": HOST_TIMES, "latency": LATENCIES}.get(resource, ())
+    engine = setting.engine
+    engine = engine._replace(**{name: getattr(engine, name) / factor for name in faster})
+    return setting._replace(chip=chip, kernels=kernels, cluster=cluster, engine=engine)
 
 
 def elasticity(time_s: Callable[[str, float], float], *, bubble: float = 0.0, capacity: float = 0.0) -> Elasticity:

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from clustercast import catalog, records
-from clustercast.catalog import build, constants
+from clustercast.catalog import build, constants, serving
 from clustercast.catalog.constants import Constant
 from clustercast.errors import WrongInput
+from clustercast.estimates.calibration import applied
 from clustercast.estimates.interval import evidence_of
 from clustercast.estimates.result import Assumption
 from clustercast.physics.parameters import active_params, total_params
@@ -55,7 +56,7 @@ class Question:
     precision: str
     silicon: build.Silicon
     stack: constants.SoftwareStack
-    engine: constants.Engine
+    engine: serving.EngineProfile
     total_params: float
     active_params: float
     assumptions: list[Assumption] = field(default_factory=list)
@@ -65,7 +66,7 @@ class Question:
         """What the physics sees, for training."""
         cluster = build.cluster(self.chip, self.fabric, n_chips or self.n_chips)
         setting = records.Setting(
-            self.silicon.chip,
+            build.in_training(self.silicon.chip, self.chip.family),
             self.silicon.kernels,
             self.stack.record,
             self.silicon.recipe.training,
@@ -75,19 +76,15 @@ class Question:
         )
         return records.as_declared(setting)
 
-    def serving_setting(self) -> records.Setting:
-        """What the physics sees, for serving: serving formats, prompts as sequences, no training stack's losses."""
-        # engines run the measured kernels with element-wise work fused into them; clocks fall as in training
-        kernels = self.silicon.kernels
-        stack = self.stack.record._replace(
-            score_bytes=0.0,
-            collective_factor=1.0,
-            element_bytes_factor=1.0,
-            expert_factor=kernels.expert_fraction / kernels.matmul_fraction,
-            expert_half_width=0.0,
+    def serving_setting(self) -> records.ServingSetting:
+        """What the physics sees, for serving: serving formats and an engine, nothing of a training stack."""
+        silicon = serving.silicon(self.chip, *self.silicon.recipe.parts)
+        cluster = build.cluster(self.chip, self.fabric, self.n_chips)
+        return records.as_declared(
+            records.ServingSetting(
+                silicon.chip, silicon.kernels, silicon.precision, self.engine.record, cluster, self.record
+            )
         )
-        job = records.Job(self.input_len, 1)
-        return records.as_declared(self.setting()._replace(precision=self.silicon.recipe.serving, job=job, stack=stack))
 
 
 def whole(name: str, value: int | None, most: int) -> int | None:
@@ -157,13 +154,16 @@ def fill(asked: Asked) -> Question:
         precision = asked.precision
     silicon = build.silicon(chip, precision, evidence_of(chip, "training"))
     stack_name = asked.stack or constants.default_stack(chip.family)
-    stack = constants.stack(stack_name)
+    stack = constants.stack(stack_name, chip.name, chip.family)
     if asked.stack is None:
         said.append(Assumption("stack", stack_name, "assumed", stack.title))
     if model.status != "published":
         warnings.append(f"{model.name} is {model.status}, not confirmed: {model.full_name}")
     if chip.status != "shipping":
         warnings.append(f"{chip.name} is {chip.status}: its numbers are not from a product one can buy")
+    engine = serving.engine(asked.engine, chip.family, chip.name)
+    measured, unused = applied(chip, fabric, silicon.recipe.formats.values(), stack.name, engine.name)
+    warnings += unused
     return Question(
         asked=asked,
         chip=chip,
@@ -178,10 +178,10 @@ def fill(asked: Asked) -> Question:
         precision=silicon.recipe.name,
         silicon=silicon,
         stack=stack,
-        engine=constants.engine(asked.engine),
+        engine=engine,
         total_params=total_params(record),
         active_params=active,
-        assumptions=said,
+        assumptions=measured + said,
         warnings=warnings,
     )
 

@@ -7,7 +7,7 @@ from clustercast import records, units
 from clustercast.catalog import constants
 from clustercast.errors import NoAnswer
 from clustercast.estimates import interval
-from clustercast.estimates.elasticity import elasticity, improved, improved_engine, limiting
+from clustercast.estimates.elasticity import elasticity, improved_serving, limiting
 from clustercast.estimates.question import Question
 from clustercast.estimates.result import Serving, ServingMemory
 from clustercast.estimates.training import rent
@@ -21,11 +21,9 @@ CAPACITY_STEP = 1.1
 SLOWER_THAN_ALONE = 1.25  # a batch may slow a token by this where even one sequence misses the objective
 
 
-def engine_record(engine: constants.Engine) -> records.Engine:
-    """The engine's constants as the physics sees them."""
-    return records.as_declared(
-        records.Engine(**{name: engine.constants[name].value for name in records.Engine._fields})
-    )
+def job_of(question: Question, batch: float) -> records.ServingJob:
+    """A question's lengths with so many sequences in flight on one replica; no token is guessed."""
+    return records.ServingJob(question.input_len, question.output_len, float(batch), 0.0, 1.0)
 
 
 def layouts(n_chips: int, model: records.Model, domain: int) -> Iterator[records.ServingPlan]:
@@ -57,14 +55,11 @@ def sizes(count: int, domain: int) -> list[int]:
     return divisors(domain, count) + [domain * n for n in domains]
 
 
-def largest_batch(
-    setting: records.Setting, question: Question, plan: records.ServingPlan, engine: records.Engine, tpot_s: float
-) -> int:
+def largest_batch(setting: records.ServingSetting, question: Question, plan: records.ServingPlan, tpot_s: float) -> int:
     """The most sequences on one replica that fit and keep TPOT under `tpot_s`; 0 if one is too many."""
 
     def holds(batch: int) -> bool:
-        job = records.ServingJob(question.input_len, question.output_len, float(batch))
-        done = serve(setting, job, plan, engine)
+        done = serve(setting, job_of(question, batch), plan)
         return done.memory_bytes <= done.capacity_bytes and done.tpot_s <= tpot_s
 
     if not holds(1):
@@ -78,9 +73,7 @@ def largest_batch(
     return low
 
 
-def choose(
-    question: Question, setting: records.Setting, engine: records.Engine
-) -> tuple[records.ServingPlan, int, int, str]:
+def choose(question: Question, setting: records.ServingSetting) -> tuple[records.ServingPlan, int, int, str]:
     """The plan of a replica, its size, the batch per replica and a remark.
 
     Without a batch the layout that decodes most tokens per chip within the default TPOT, at the largest batch that
@@ -100,8 +93,8 @@ def choose(
         replicas = question.n_chips // size
         batch = math.ceil(question.asked.batch / replicas) if question.asked.batch else 1
         for plan in layouts(size, model, domain):
-            job = records.ServingJob(question.input_len, question.output_len, float(batch))
-            done = serve(setting, job, plan, engine)
+            job = job_of(question, batch)
+            done = serve(setting, job, plan)
             least = min(least, done.memory_bytes)
             if done.memory_bytes > done.capacity_bytes:
                 continue
@@ -110,20 +103,20 @@ def choose(
                 slow = (done.tpot_s, plan, size, batch)
             if question.asked.batch:
                 continue
-            largest = largest_batch(setting, question, plan, engine, limit_s)
+            largest = largest_batch(setting, question, plan, limit_s)
             if largest:
                 job = job._replace(batch=float(largest))
-                rate = serve(setting, job, plan, engine).output_tokens_per_s * replicas
+                rate = serve(setting, job, plan).output_tokens_per_s * replicas
                 if best is None or rate > best[0]:
                     best = (rate, plan, size, largest)
     if slow is None:
-        raise too_large(question, setting, engine, least)
+        raise too_large(question, setting, least)
     if best is not None:
         return best[1], best[2], best[3], ""
     if question.asked.batch:
         return slow[1], slow[2], slow[3], ""
     near_s = SLOWER_THAN_ALONE * slow[0]
-    batch = largest_batch(setting, question, slow[1], engine, near_s)
+    batch = largest_batch(setting, question, slow[1], near_s)
     remark = (
         f"no layout keeps TPOT under {1e3 * limit_s:.0f} ms: one sequence alone takes {1e3 * slow[0]:.0f} ms, "
         f"so the batch is what keeps it under {1e3 * near_s:.0f} ms"
@@ -131,14 +124,14 @@ def choose(
     return slow[1], slow[2], batch, remark
 
 
-def too_large(question: Question, setting: records.Setting, engine: records.Engine, least: float) -> NoAnswer:
+def too_large(question: Question, setting: records.ServingSetting, least: float) -> NoAnswer:
     """The answer when no replica holds the model."""
-    capacity = (setting.chip.hbm_bytes - setting.chip.reserved_bytes) * engine.memory_fraction
+    capacity = (setting.chip.hbm_bytes - setting.chip.reserved_bytes) * setting.engine.memory_fraction
     domain = setting.cluster.scale_up.n_chips
     smallest = None
     for size in sizes(domain * MOST_REPLICA_DOMAINS, domain):
-        job = records.ServingJob(question.input_len, question.output_len, float(question.asked.batch or 1))
-        fitting = (serve(setting, job, plan, engine) for plan in layouts(size, setting.model, domain))
+        job = job_of(question, question.asked.batch or 1)
+        fitting = (serve(setting, job, plan) for plan in layouts(size, setting.model, domain))
         if size > question.n_chips and any(done.memory_bytes <= done.capacity_bytes for done in fitting):
             smallest = size
             break
@@ -157,41 +150,41 @@ def too_large(question: Question, setting: records.Setting, engine: records.Engi
 
 def capacity_elasticity(
     question: Question,
-    setting: records.Setting,
-    engine: records.Engine,
+    setting: records.ServingSetting,
     plan: records.ServingPlan,
     tokens_per_s: float,
 ) -> float:
     """What a tenth more memory buys in decoded tokens, where the batch grows into it within the default TPOT."""
     limit_s = constants.default("serving", "tpot_s").value
-    larger = improved(setting, "hbm_capacity", CAPACITY_STEP)
-    batch = largest_batch(larger, question, plan, engine, limit_s)
-    job = records.ServingJob(question.input_len, question.output_len, float(batch))
-    more = serve(larger, job, plan, engine).output_tokens_per_s
+    larger = improved_serving(setting, "hbm_capacity", CAPACITY_STEP)
+    batch = largest_batch(larger, question, plan, limit_s)
+    job = job_of(question, batch)
+    more = serve(larger, job, plan).output_tokens_per_s
     return max(0.0, math.log(more / tokens_per_s) / math.log(CAPACITY_STEP))
 
 
 def serve_estimate(question: Question) -> tuple[Serving, str]:
     """The serving half of an estimate, and a remark where the default objective is out of reach."""
     setting = question.serving_setting()
-    engine = engine_record(question.engine)
-    plan, size, batch, remark = choose(question, setting, engine)
+    plan, size, batch, remark = choose(question, setting)
     replicas = question.n_chips // size
-    job = records.ServingJob(question.input_len, question.output_len, float(batch))
-    done = serve(setting, job, plan, engine)
+    job = job_of(question, batch)
+    done = serve(setting, job, plan)
 
     def served(resource: str, factor: float) -> records.Serving:
-        return serve(improved(setting, resource, factor), job, plan, improved_engine(engine, resource, factor))
+        return serve(improved_serving(setting, resource, factor), job, plan)
 
     capacity = 0.0
     if not question.asked.batch and not remark:
-        capacity = capacity_elasticity(question, setting, engine, plan, done.output_tokens_per_s)
+        capacity = capacity_elasticity(question, setting, plan, done.output_tokens_per_s)
     decode = elasticity(lambda resource, factor: served(resource, factor).tpot_s, capacity=capacity)
     prefill = elasticity(lambda resource, factor: served(resource, factor).ttft_s)
-    width = interval.half_width(
-        question.silicon.evidence, size, mixture=question.record.n_moe_layers > 0, purpose="serving_interval"
+    evidence = interval.evidence_of(question.chip, "serving")
+    mixture = question.record.n_moe_layers > 0
+    width, first_width = (
+        interval.half_width(evidence, size, mixture=mixture, purpose=purpose)
+        for purpose in ("tpot_interval", "ttft_interval")
     )
-    first_width = width + constants.default("serving_interval", "first_token").value
     tpot_low, tpot_high = interval.around(done.tpot_s, width)
     ttft_low, ttft_high = interval.around(done.ttft_s, first_width)
     usd_per_h, _ = rent(question)
@@ -239,7 +232,7 @@ def serve_estimate(question: Question) -> tuple[Serving, str]:
         limiting_decode=limiting(decode),
         elasticity=decode,
         elasticity_prefill=prefill,
-        evidence=question.silicon.evidence,
+        evidence=evidence,
         engine=question.engine.name,
         cost_usd_per_million_output_tokens=usd_per_h / 3600.0 * chip_s_per_token * 1e6,
     )

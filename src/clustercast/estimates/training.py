@@ -4,7 +4,7 @@ import math
 import time
 
 from clustercast import records, units
-from clustercast.catalog import constants
+from clustercast.catalog import constants, overlay
 from clustercast.errors import NoAnswer, Number, WrongInput
 from clustercast.estimates import interval
 from clustercast.estimates.elasticity import elasticity, improved, limiting
@@ -183,7 +183,12 @@ def train(question: Question) -> Training:
     tokens_per_s = question.job.global_batch * question.job.seq_len / step.step_s
     goodput = goodput_of(question)
     total_s = training_s(question.tokens, tokens_per_s, goodput)
-    width = interval.half_width(question.silicon.evidence, question.n_chips, mixture=question.record.n_moe_layers > 0)
+    width = interval.half_width(
+        question.silicon.evidence,
+        question.n_chips,
+        mixture=question.record.n_moe_layers > 0,
+        calibration=overlay.calibrated(question.chip.name, "training", question.stack.name),
+    )
     step_low, step_high = interval.around(step.step_s, width)
     per_flop = step.step_s * used * setting.chip.matmul_flop_per_s
     mfu = step.model_flop / per_flop

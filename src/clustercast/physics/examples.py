@@ -67,8 +67,11 @@ STACK = records.Stack(
     score_bytes=0.0,
     logit_bytes=12.0,
     gradient_pass_bytes=8.0,
+    accumulation_bytes=0.0,
     element_bytes_factor=1.0,
     matmul_factor=1.0,
+    attention_factor=1.0,
+    misaligned_factor=1.0,
     expert_factor=0.8,
     expert_half_width=0.0,
     host_layer_forward_s=0.0,
@@ -181,8 +184,54 @@ SETTING = records.Setting(
     job=records.Job(seq_len=1024, global_batch=8),
 )
 
-ENGINE = records.Engine(host_step_s=0.0, host_layer_s=0.0, prefill_step_s=0.0, all_reduce_s=1e-5, memory_fraction=0.9)
+ENGINE = records.Engine(
+    host_step_s=0.0,
+    host_sequence_s=0.0,
+    layer_s=0.0,
+    sparse_layer_s=0.0,
+    launch_factor=1.0,
+    matmul_factor=1.0,
+    matmul_memory_factor=1.0,
+    expert_factor=1.0,
+    expert_memory_factor=1.0,
+    distinct_exponent=1.0,
+    expert_traffic_factor=1.0,
+    attention_factor=1.0,
+    kv_factor=1.0,
+    expert_imbalance=0.0,
+    all_reduce_s=1e-5,
+    exchange_s=1e-5,
+    prefill_step_s=0.0,
+    first_token_s=0.0,
+    handover_s=0.0,
+    interference_factor=1.0,
+    mixed_share=0.0,
+    uncoordinated_share=0.0,
+    burst_share=0.0,
+    chunk_tokens=8192.0,
+    max_batch=1024.0,
+    memory_fraction=0.9,
+    workspace_bytes=1e9,
+)
+
+SERVING_PRECISION = records.ServingPrecision(
+    weight_bytes=2.0,
+    expert_weight_bytes=2.0,
+    activation_bytes=2.0,
+    expert_activation_bytes=2.0,
+    element_bytes=2.0,
+    kv_bytes=2.0,
+    wire_bytes=2.0,
+    dispatch_wire_bytes=2.0,
+    combine_wire_bytes=2.0,
+    tile_rows=16.0,
+    expert_tile_rows=16.0,
+)
+
+SERVING_SETTING = records.ServingSetting(
+    chip=CHIP, kernels=KERNELS, precision=SERVING_PRECISION, engine=ENGINE, cluster=CLUSTER, model=MODEL
+)
 
 SERVING_PLAN = records.ServingPlan(tp=1, pp=1, attention_dp=1, ep=1, etp=1)
 
-SERVING_JOB = records.ServingJob(input_len=1024, output_len=256, batch=8.0)
+SERVING_JOB = records.ServingJob(input_len=1024, output_len=256, batch=8.0, n_drafts=0.0, accepted_tokens=1.0)

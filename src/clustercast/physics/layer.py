@@ -147,7 +147,7 @@ def linear_cost(rows: float, columns: float, depth: float, setting: Setting) -> 
 def experts_cost(rows: float, columns: float, depth: float, n_experts: float, setting: Setting) -> Cost:
     """The same linear layer in every expert of one chip: grouped matmuls forward and backward.
 
-        rate = dense rate * factor * side / (side + half width),   side = min(n, k)
+        rate = dense rate * factor * sqrt(side / (side + 3 half width)),   side = min(n, k)
 
     Narrow experts run slower: their tiles are few and their inner loops short.
 
@@ -165,7 +165,7 @@ def experts_cost(rows: float, columns: float, depth: float, n_experts: float, se
     rate = chip.expert_flop_per_s * chip.clock_fraction * setting.stack.matmul_factor
     rate *= matmul_fraction(setting) * setting.stack.expert_factor
     short_side = min(columns, depth)
-    rate *= short_side / (short_side + setting.stack.expert_half_width)
+    rate *= math.sqrt(short_side / (short_side + 3.0 * setting.stack.expert_half_width))
     inputs = rows * depth
     outputs = rows * columns
     weights = depth * columns * n_experts
@@ -235,9 +235,10 @@ def attention_core_cost(tokens: float, context: float, setting: Setting, plan: P
     A fused kernel works on the causal half and keeps scores on chip; its backward pass computes the
     scores again (2.5 times the forward FLOPs, [dao2023]). An unfused one works on whole rows (twice
     the causal FLOPs), its backward does twice the forward, and every score makes round trips to HBM.
+    Matrix units take operands whose rows are multiples of 8 elements; others run on vector units.
 
     tokens   queries of the chip; context  keys per query, causal mean
-    Source:  [dao2022], [dao2023], [korthikanti2022]
+    Source:  [dao2022], [dao2023], [korthikanti2022]; alignment [nvidia2020matmul]
 
     >>> from clustercast.physics.examples import PLAN, SETTING
     >>> attention_core_cost(10.0, 5.0, SETTING, PLAN).params
@@ -250,7 +251,9 @@ def attention_core_cost(tokens: float, context: float, setting: Setting, plan: P
     kv_heads = max(float(model.n_kv_heads) / plan.tp, 1.0)
     if model.attention == MLA:
         kv_heads = heads
-    peak = chip.attention_flop_per_s * chip.clock_fraction
+    peak = chip.attention_flop_per_s * chip.clock_fraction * setting.stack.attention_factor
+    if model.qk_head_dim % 8 != 0:
+        peak *= setting.stack.misaligned_factor
     elements = tokens * (heads + kv_heads) * (model.qk_head_dim + model.v_head_dim)
     traffic_bytes = elements * setting.precision.element_bytes
     flop = attention_flop(tokens, context, heads, model.qk_head_dim, model.v_head_dim)
@@ -693,7 +696,9 @@ def layer(setting: Setting, plan: Plan) -> Layer:
     element_forward_s = element_s(traffic_bytes, 8.0, chip.hbm_bytes_per_s, setting.kernels)
     element_backward_s = element_s(1.2 * traffic_bytes, 8.0, chip.hbm_bytes_per_s, setting.kernels)
     forward_s = attention.forward_s + dense.forward_s + routed.forward_s + element_forward_s
-    weight_gradient_s = dense.weight_gradient_s + routed.weight_gradient_s
+    accumulation_bytes = (dense.params + routed.params) * stack.accumulation_bytes
+    accumulation_s = element_s(accumulation_bytes, 0.0, chip.hbm_bytes_per_s, setting.kernels)
+    weight_gradient_s = dense.weight_gradient_s + routed.weight_gradient_s + accumulation_s
     backward_s = (
         attention.input_gradient_s
         + dense.input_gradient_s
@@ -807,6 +812,7 @@ def ends(setting: Setting, plan: Plan) -> Ends:
         chip.hbm_bytes_per_s,
         kernels,
     )
+    backward_s += element_s(weights * setting.stack.accumulation_bytes, 0.0, chip.hbm_bytes_per_s, kernels)
     embedding_bytes = 4.0 * tokens * hidden * precision.element_bytes
     comm_s = 0.0
     if plan.tp > 1:

@@ -1,39 +1,41 @@
-"""Prefill and decode of one replica: rooflines with KV capacity, batch and communication."""
+"""Serving on one replica: a step of any number of tokens, prefill and decode made of it, a replica under load."""
 
 import math
 from typing import NamedTuple
 
 from clustercast.physics.collectives import Spread, all_reduce_s, dispatch_s, send_s, spread, tier_bytes_per_s
 from clustercast.physics.formula import formula
-from clustercast.physics.layer import (
-    attention_cost,
-    element_traffic_bytes,
-    kernels_cost,
-    routed_mlp_cost,
-)
-from clustercast.physics.roofline import attention_flop, element_s, join_s, padded_rows, touched_experts
+from clustercast.physics.roofline import attention_flop, join_s, mean_context, padded_rows, touched_experts
 from clustercast.records import (
-    CP_RING,
     MLA,
-    RECOMPUTE_NONE,
-    SCHEDULE_1F1B,
     Cluster,
     Engine,
+    Load,
     Model,
-    Plan,
     Serving,
     ServingJob,
     ServingPlan,
-    Setting,
+    ServingSetting,
 )
 
 
 class Work(NamedTuple):
-    """Time of kernels of one kind in a decode step, split by what they wait for. Their sum is the time."""
+    """Time of kernels of one kind, split by what they wait for. Their sum is the time."""
 
     compute_s: float  # beyond what the memory traffic takes
     memory_s: float
     launch_s: float
+
+
+class Pass(NamedTuple):
+    """One step of a replica through all layers and the head. The five times add up to `total_s`."""
+
+    total_s: float
+    compute_s: float
+    weights_s: float
+    kv_s: float
+    comm_s: float
+    host_s: float
 
 
 @formula
@@ -53,29 +55,43 @@ def sum_of(one: Work, other: Work, share: float) -> Work:
 
 
 @formula
-def decode_matmul(rows: float, params: float, rate: float, weight_bytes: float, setting: Setting) -> Work:
-    """A matmul of few rows against `params` weights: reads them all, pads its rows to a tile.
+def matmul_work(
+    rows: float, params: float, columns: float, n_kernels: float, head: float, setting: ServingSetting
+) -> Work:
+    """Matmuls of `rows` tokens against `params` weights: reads the weights, pads its rows to a tile.
 
-        memory  = params * bytes / (e_m W),   compute = 2 pad(rows) params / rate
+        memory  = (params * bytes + rows * columns * bytes) / (e_m W),   compute = 2 pad(rows) params / rate
 
-    Activations are small beside the weights and left out.
-    Source:  [pope2022], section 2
+    columns    widths of all inputs and results together
+    head       1: the head, in the element format; 0: a layer's matmuls
+    Source:    [pope2022], section 2; constants fitted by bench/fit_operations.py and bench/fit_serving.py
 
-    >>> from clustercast.physics.examples import SETTING
-    >>> work = decode_matmul(1.0, 1e9, 1e15, 2.0, SETTING)
-    >>> work.memory_s > 100 * work.compute_s
-    True
+    >>> from clustercast.physics.examples import SERVING_SETTING
+    >>> matmul_work(1.0, 1e9, 0.0, 1.0, 0.0, SERVING_SETTING).memory_s
+    0.025
     """
     kernels = setting.kernels
-    compute_s = 2.0 * padded_rows(rows, kernels.tile_rows) * params / rate
-    memory_s = params * weight_bytes / (kernels.matmul_memory_fraction * setting.chip.hbm_bytes_per_s)
+    chip = setting.chip
+    precision = setting.precision
+    engine = setting.engine
+    rate = chip.matmul_flop_per_s * kernels.matmul_fraction
+    weight_bytes = precision.weight_bytes
+    activation_bytes = precision.activation_bytes
+    if head > 0.5:
+        rate = chip.head_flop_per_s * kernels.head_fraction
+        weight_bytes = precision.element_bytes
+        activation_bytes = precision.element_bytes
+    flop = 2.0 * padded_rows(rows, precision.tile_rows) * params
+    traffic_bytes = params * weight_bytes + rows * columns * activation_bytes
+    compute_s = engine.matmul_factor * flop / (rate * chip.clock_fraction)
+    memory_s = engine.matmul_memory_factor * traffic_bytes / (kernels.matmul_memory_fraction * chip.hbm_bytes_per_s)
     both_s = join_s(compute_s, memory_s, kernels.matmul_join)
-    return Work(both_s - memory_s, memory_s, kernels.matmul_launch_s)
+    return Work(both_s - memory_s, memory_s, n_kernels * engine.launch_factor * kernels.matmul_launch_s)
 
 
 @formula
 def projection_params(model: Model, tp: int) -> float:
-    """Weights of one attention layer's projections that one chip reads in a decode step.
+    """Weights of one attention layer's projections that one chip reads in a step.
 
     Latent attention absorbs the key-value up-projection into queries and result: the same weights,
     read once. Down projections are replicated over TP.
@@ -143,147 +159,234 @@ def kv_sequence_bytes(model: Model, tp: int, kv_bytes: float, context: float) ->
 
 
 @formula
-def decode_attention(batch: float, context: float, setting: Setting, tp: int) -> Work:
+def decode_attention(batch: float, queries: float, context: float, setting: ServingSetting, tp: int) -> Work:
     """Attention of one decode step in one layer: every sequence reads its cache.
 
         grouped   2 c (a / tp) (d_qk + d_v) FLOPs;   latent, absorbed   2 c (a / tp) (2 d_latent + d_rope)
 
     With 128 heads on one shared latent, the absorbed form does 242 FLOPs per byte of a 16-bit cache: above the
     ridge of a compute-capped chip, below that of an uncapped one.
+
+    queries  tokens of each sequence in the step: 1, more where guessed tokens are verified
     Source:  [deepseek2024v2], section 2.1; [pope2022]
 
-    >>> from clustercast.physics.examples import SETTING
-    >>> decode_attention(1.0, 1000.0, SETTING, 1).memory_s > 0
+    >>> from clustercast.physics.examples import SERVING_SETTING
+    >>> decode_attention(1.0, 1.0, 1000.0, SERVING_SETTING, 1).memory_s > 0
     True
     """
     model = setting.model
     kernels = setting.kernels
+    engine = setting.engine
     heads = float(model.n_heads) / tp
     width = float(model.qk_head_dim + model.v_head_dim)
     if model.attention == MLA:
         width = 2.0 * model.kv_lora + model.qk_rope_dim
-    flop = attention_flop(batch, context, heads, width, 0.0)
+    flop = attention_flop(batch * queries, context, heads, width, 0.0)
     traffic_bytes = batch * context * kv_token_bytes(model, tp, setting.precision.kv_bytes)
     rate = kernels.decode_attention_fraction * setting.chip.attention_flop_per_s * setting.chip.clock_fraction
-    compute_s = flop / rate
+    compute_s = engine.kv_factor * flop / rate
     memory_s = traffic_bytes / (kernels.decode_attention_memory_fraction * setting.chip.hbm_bytes_per_s)
+    memory_s *= engine.kv_factor
     both_s = join_s(compute_s, memory_s, kernels.matmul_join)
-    return Work(both_s - memory_s, memory_s, kernels.attention_launch_s)
+    return Work(both_s - memory_s, memory_s, engine.launch_factor * kernels.attention_launch_s)
 
 
 @formula
-def decode_mixers(batch: float, context: float, setting: Setting, tp: int) -> Work:
+def decode_mixers(batch: float, queries: float, context: float, setting: ServingSetting, tp: int) -> Work:
     """Attention of all layers in one decode step, by kind: full (or indexed), window, linear.
 
-    Source:  the parts above
+    Source:  the parts above; [deepseek2025v32] for indexed attention; [yang2024deltanet] for the linear state
 
-    >>> from clustercast.physics.examples import SETTING
-    >>> one = decode_attention(2.0, 100.0, SETTING, 1).memory_s
-    >>> abs(decode_mixers(2.0, 100.0, SETTING, 1).memory_s / one - SETTING.model.n_layers) < 1e-9
+    >>> from clustercast.physics.examples import SERVING_SETTING
+    >>> one = decode_attention(2.0, 1.0, 100.0, SERVING_SETTING, 1).memory_s
+    >>> abs(decode_mixers(2.0, 1.0, 100.0, SERVING_SETTING, 1).memory_s / one - SERVING_SETTING.model.n_layers) < 1e-9
     True
     """
     model = setting.model
+    kernels = setting.kernels
+    engine = setting.engine
+    hbm = setting.chip.hbm_bytes_per_s
     total = Work(0.0, 0.0, 0.0)
     if model.n_full_layers > 0:
         seen = context
         if model.index_topk > 0:
             seen = min(context, float(model.index_topk))
-        total = sum_of(total, decode_attention(batch, seen, setting, tp), float(model.n_full_layers))
+        total = sum_of(total, decode_attention(batch, queries, seen, setting, tp), float(model.n_full_layers))
         if model.index_topk > 0:
             keys_bytes = batch * context * model.index_dim * setting.precision.kv_bytes
-            memory_s = keys_bytes / (setting.kernels.decode_attention_memory_fraction * setting.chip.hbm_bytes_per_s)
-            flop = attention_flop(batch, context, float(model.index_heads), float(model.index_dim), 0.0)
-            compute_s = flop / (setting.kernels.decode_attention_fraction * setting.chip.attention_flop_per_s)
-            both_s = join_s(compute_s, memory_s, setting.kernels.matmul_join)
-            index = Work(both_s - memory_s, memory_s, setting.kernels.attention_launch_s)
-            total = sum_of(total, index, float(model.n_full_layers))
+            memory_s = engine.kv_factor * keys_bytes / (kernels.decode_attention_memory_fraction * hbm)
+            flop = attention_flop(batch * queries, context, float(model.index_heads), float(model.index_dim), 0.0)
+            compute_s = flop / (kernels.decode_attention_fraction * setting.chip.attention_flop_per_s)
+            both_s = join_s(compute_s, memory_s, kernels.matmul_join)
+            start_s = engine.launch_factor * kernels.attention_launch_s + engine.sparse_layer_s
+            total = sum_of(total, Work(both_s - memory_s, memory_s, start_s), float(model.n_full_layers))
     if model.n_window_layers > 0:
         seen = min(context, float(model.window))
-        total = sum_of(total, decode_attention(batch, seen, setting, tp), float(model.n_window_layers))
+        total = sum_of(total, decode_attention(batch, queries, seen, setting, tp), float(model.n_window_layers))
     if model.n_linear_layers > 0:
         state_bytes = 8.0 * batch * model.linear_v_heads / tp * model.linear_k_dim * model.linear_v_dim
-        state_s = state_bytes / (setting.kernels.element_fraction * setting.chip.hbm_bytes_per_s)
-        linear = Work(0.0, state_s, setting.kernels.element_launch_s)
+        state_s = state_bytes / (kernels.element_fraction * hbm)
+        linear = Work(0.0, state_s, engine.launch_factor * kernels.attention_launch_s)
         total = sum_of(total, linear, float(model.n_linear_layers))
     return total
 
 
 @formula
-def decode_weights(batch: float, all_tokens: float, setting: Setting, plan: ServingPlan) -> Work:
-    """All matmuls of one decode step on one chip, the head included.
+def prefill_attention(tokens: float, context: float, setting: ServingSetting, tp: int) -> Work:
+    """Attention core of `tokens` new tokens in one layer, each seeing `context` keys on average; latent: expanded.
 
-    Dense parts see this rank's sequences; experts those of the whole replica, and only the experts
-    that some token chose are read.
+    Source:  [dao2022]; fractions fitted by bench/fit_operations.py
 
-    batch       sequences of one attention rank;  all_tokens  of the replica
-    Source:     [pope2022]; touched experts as in roofline.touched_experts
-
-    >>> from clustercast.physics.examples import SERVING_PLAN, SETTING
-    >>> decode_weights(1.0, 1.0, SETTING, SERVING_PLAN).memory_s > 0
+    >>> from clustercast.physics.examples import SERVING_SETTING
+    >>> prefill_attention(1000.0, 500.0, SERVING_SETTING, 1).compute_s > 0
     True
     """
     model = setting.model
+    kernels = setting.kernels
     chip = setting.chip
-    weight_bytes = setting.precision.weight_bytes
-    rate = chip.matmul_flop_per_s * chip.clock_fraction * setting.kernels.matmul_fraction
-    hidden = float(model.hidden)
-    total = Work(0.0, 0.0, 0.0)
-    n_attention = model.n_full_layers + model.n_window_layers
-    if n_attention > 0:
-        params = projection_params(model, plan.tp)
-        total = sum_of(total, decode_matmul(batch, params, rate, weight_bytes, setting), float(n_attention))
-        # two launches at least: into and out of attention
-        total = sum_of(total, Work(0.0, 0.0, setting.kernels.matmul_launch_s), float(n_attention))
-    if model.n_linear_layers > 0:
-        linear = decode_matmul(batch, model.linear_params / plan.tp, rate, weight_bytes, setting)
-        total = sum_of(total, linear, float(model.n_linear_layers))
-    if model.n_dense_layers > 0:
-        params = float(model.n_mlp_matrices) * hidden * model.ffn / plan.tp
-        dense = decode_matmul(batch, params, rate, weight_bytes, setting)
-        dense = sum_of(dense, Work(0.0, 0.0, setting.kernels.matmul_launch_s), 1.0)
-        total = sum_of(total, dense, float(model.n_dense_layers))
-    if model.n_moe_layers > 0:
-        moe = decode_experts(all_tokens, setting, plan)
-        if model.shared_ffn > 0:
-            params = float(model.n_mlp_matrices) * hidden * model.shared_ffn / plan.tp
-            moe = sum_of(moe, decode_matmul(batch, params, rate, weight_bytes, setting), 1.0)
-        moe = sum_of(moe, decode_matmul(batch, hidden * model.n_experts, rate, weight_bytes, setting), 1.0)
-        total = sum_of(total, moe, float(model.n_moe_layers))
-    head_rate = chip.head_flop_per_s * chip.clock_fraction * setting.kernels.head_fraction
-    head = decode_matmul(batch, hidden * model.vocab / plan.tp, head_rate, setting.precision.element_bytes, setting)
-    return sum_of(total, head, 1.0)
+    heads = float(model.n_heads) / tp
+    kv_heads = max(float(model.n_kv_heads) / tp, 1.0)
+    if model.attention == MLA:
+        kv_heads = heads
+    width = float(model.qk_head_dim + model.v_head_dim)
+    flop = attention_flop(tokens, context, heads, float(model.qk_head_dim), float(model.v_head_dim))
+    traffic_bytes = tokens * (heads + kv_heads) * width * setting.precision.element_bytes
+    peak = chip.attention_flop_per_s * chip.clock_fraction
+    compute_s = setting.engine.attention_factor * flop / (kernels.attention_forward_fraction * peak)
+    memory_s = traffic_bytes / (kernels.element_fraction * chip.hbm_bytes_per_s)
+    both_s = join_s(compute_s, memory_s, kernels.matmul_join)
+    return Work(both_s - memory_s, memory_s, setting.engine.launch_factor * kernels.attention_launch_s)
 
 
 @formula
-def decode_experts(all_tokens: float, setting: Setting, plan: ServingPlan) -> Work:
-    """The routed experts of one layer on one chip in a decode step.
+def prefill_mixers(tokens: float, length: float, setting: ServingSetting, tp: int) -> Work:
+    """Attention of all layers over `tokens` new tokens of sequences `length` long, by kind.
+
+    A linear layer's chunked recurrence does 6 T H d_k d_v FLOPs.
+    Source:  the parts above; [deepseek2025v32]; [yang2024deltanet]
+
+    >>> from clustercast.physics.examples import SERVING_SETTING
+    >>> one = prefill_attention(100.0, 50.0, SERVING_SETTING, 1).compute_s
+    >>> abs(prefill_mixers(100.0, 100.0, SERVING_SETTING, 1).compute_s / one - SERVING_SETTING.model.n_layers) < 1e-9
+    True
+    """
+    model = setting.model
+    kernels = setting.kernels
+    chip = setting.chip
+    engine = setting.engine
+    total = Work(0.0, 0.0, 0.0)
+    peak = chip.attention_flop_per_s * chip.clock_fraction
+    if model.n_full_layers > 0:
+        context = mean_context(length, float(model.index_topk))
+        total = sum_of(total, prefill_attention(tokens, context, setting, tp), float(model.n_full_layers))
+        if model.index_topk > 0:
+            flop = attention_flop(tokens, 0.5 * length, float(model.index_heads), float(model.index_dim), 0.0)
+            index_s = engine.attention_factor * flop / (kernels.attention_forward_fraction * peak)
+            index = Work(index_s, 0.0, engine.launch_factor * kernels.attention_launch_s + engine.sparse_layer_s)
+            total = sum_of(total, index, float(model.n_full_layers))
+    if model.n_window_layers > 0:
+        context = mean_context(length, float(model.window))
+        total = sum_of(total, prefill_attention(tokens, context, setting, tp), float(model.n_window_layers))
+    if model.n_linear_layers > 0:
+        heads = float(model.linear_v_heads) / tp
+        flop = attention_flop(3.0 * tokens, float(model.linear_k_dim), heads, float(model.linear_v_dim), 0.0)
+        compute_s = engine.attention_factor * flop / (kernels.attention_forward_fraction * peak)
+        linear = Work(compute_s, 0.0, engine.launch_factor * kernels.attention_launch_s)
+        total = sum_of(total, linear, float(model.n_linear_layers))
+    return total
+
+
+@formula
+def experts_work(all_tokens: float, setting: ServingSetting, plan: ServingPlan) -> Work:
+    """The routed experts of one layer on one chip.
 
         rows per touched expert = tokens k / touched,   weights read = touched / ep * f / etp
+        traffic of the tokens   = tokens k / ep * (4 h + m f / etp),   unequal: 1 + imbalance log2 ep
 
-    Source:  [fedus2021]; occupancy in roofline.touched_experts
+    all_tokens  of the replica
+    Source:     [fedus2021]; occupancy in roofline.touched_experts
 
-    >>> from clustercast.physics.examples import MOE, SERVING_PLAN, SETTING
-    >>> decode_experts(1.0, SETTING._replace(model=MOE), SERVING_PLAN).memory_s > 0
+    >>> from clustercast.physics.examples import MOE, SERVING_PLAN, SERVING_SETTING
+    >>> experts_work(1.0, SERVING_SETTING._replace(model=MOE), SERVING_PLAN).memory_s > 0
     True
     """
     model = setting.model
     chip = setting.chip
     kernels = setting.kernels
-    touched = touched_experts(float(model.n_experts), float(model.n_active_experts), all_tokens)
+    engine = setting.engine
+    precision = setting.precision
+    choices = all_tokens * model.n_active_experts
+    spread_tokens = max(1.0, all_tokens) ** engine.distinct_exponent
+    touched = touched_experts(float(model.n_experts), float(model.n_active_experts), spread_tokens)
     here = max(touched / plan.ep, min(1.0, touched))
-    rows = all_tokens * model.n_active_experts / touched
-    params = float(model.n_mlp_matrices) * model.hidden * model.expert_ffn / plan.etp * here
+    rows = choices / touched
+    width = float(model.n_mlp_matrices) * model.expert_ffn / plan.etp
+    params = width * model.hidden * here
+    uneven = 1.0 + engine.expert_imbalance * math.log2(float(plan.ep))
     rate = chip.expert_flop_per_s * chip.clock_fraction * kernels.expert_fraction
-    uneven = 1.0 + setting.stack.expert_imbalance * math.log2(float(plan.ep))
-    compute_s = uneven * 2.0 * padded_rows(rows, kernels.tile_rows) * params / rate
-    memory_s = params * setting.precision.weight_bytes / (kernels.expert_memory_fraction * chip.hbm_bytes_per_s)
+    flop = 2.0 * padded_rows(rows, precision.expert_tile_rows) * params
+    compute_s = uneven * engine.expert_factor * flop / rate
+    reading = kernels.expert_memory_fraction * chip.hbm_bytes_per_s
+    elements = choices / plan.ep * (4.0 * model.hidden + width)
+    moved_bytes = uneven * engine.expert_traffic_factor * elements * precision.element_bytes
+    memory_s = engine.expert_memory_factor * params * precision.expert_weight_bytes / reading
+    memory_s += moved_bytes / (kernels.element_fraction * chip.hbm_bytes_per_s)
     both_s = join_s(compute_s, memory_s, kernels.matmul_join)
-    return Work(both_s - memory_s, memory_s, 2.0 * kernels.expert_launch_s)
+    return Work(both_s - memory_s, memory_s, 2.0 * engine.launch_factor * kernels.expert_launch_s)
+
+
+@formula
+def layers_work(tokens: float, all_tokens: float, setting: ServingSetting, plan: ServingPlan) -> Work:
+    """All matmuls of the layers and their element-wise work, for `tokens` of one rank.
+
+    Dense parts see this rank's tokens; experts those of the whole replica, and only the experts
+    that some token chose are read. Element-wise traffic: 10 h a layer, rotary 2 (q + k).
+
+    all_tokens  of the replica
+    Source:     [pope2022]
+
+    >>> from clustercast.physics.examples import SERVING_PLAN, SERVING_SETTING
+    >>> layers_work(1.0, 1.0, SERVING_SETTING, SERVING_PLAN).memory_s > 0
+    True
+    """
+    model = setting.model
+    hidden = float(model.hidden)
+    matrices = float(model.n_mlp_matrices)
+    total = Work(0.0, 0.0, 0.0)
+    n_attention = model.n_full_layers + model.n_window_layers
+    heads = float(model.n_heads) / plan.tp
+    if n_attention > 0:
+        n_kernels = 2.0
+        if model.attention == MLA:
+            n_kernels = 6.0
+        columns = 2.0 * hidden + heads * (2.0 * model.qk_head_dim + 2.0 * model.v_head_dim)
+        one = matmul_work(tokens, projection_params(model, plan.tp), columns, n_kernels, 0.0, setting)
+        total = sum_of(total, one, float(n_attention))
+    if model.n_linear_layers > 0:
+        params = model.linear_params / plan.tp
+        columns = 2.0 * hidden + 2.0 * params / hidden
+        total = sum_of(total, matmul_work(tokens, params, columns, 3.0, 0.0, setting), float(model.n_linear_layers))
+    if model.n_dense_layers > 0:
+        width = matrices * model.ffn / plan.tp
+        one = matmul_work(tokens, width * hidden, 2.0 * hidden + width, 2.0, 0.0, setting)
+        total = sum_of(total, one, float(model.n_dense_layers))
+    if model.n_moe_layers > 0:
+        moe = experts_work(all_tokens, setting, plan)
+        if model.shared_ffn > 0:
+            width = matrices * model.shared_ffn / plan.tp
+            moe = sum_of(moe, matmul_work(tokens, width * hidden, 2.0 * hidden + width, 2.0, 0.0, setting), 1.0)
+        router = matmul_work(tokens, hidden * model.n_experts, hidden, 1.0, 0.0, setting)
+        total = sum_of(total, sum_of(moe, router, 1.0), float(model.n_moe_layers))
+    n_blocks = float(n_attention + model.n_linear_layers + model.n_dense_layers + model.n_moe_layers)
+    elements = 5.0 * hidden * n_blocks + 4.0 * heads * model.qk_head_dim * n_attention
+    traffic_bytes = tokens * elements * setting.precision.element_bytes
+    moved_s = traffic_bytes / (setting.kernels.element_fraction * setting.chip.hbm_bytes_per_s)
+    return sum_of(total, Work(0.0, moved_s, 0.5 * n_blocks * setting.engine.layer_s), 1.0)
 
 
 @formula
 def small_all_reduce_s(payload_bytes: float, n_ranks: int, engine: Engine, cluster: Cluster) -> float:
-    """All-reduce of a decode step: the faster of a one-shot kernel in the graph and the library's.
+    """All-reduce of a step: the faster of a one-shot kernel in the graph and the library's.
 
         one-shot   start + (n - 1) V / B      every rank reads every other's vector
 
@@ -304,31 +407,34 @@ def small_all_reduce_s(payload_bytes: float, n_ranks: int, engine: Engine, clust
 
 
 @formula
-def decode_comm_s(batch: float, setting: Setting, plan: ServingPlan, engine: Engine) -> float:
-    """Communication of one decode step: TP all-reduces, expert dispatch and combine, pipeline sends.
+def step_comm_s(tokens: float, setting: ServingSetting, plan: ServingPlan) -> float:
+    """Communication of one step: TP all-reduces, expert dispatch and combine, pipeline sends.
 
     Two all-reduces a layer over TP. With attention data parallelism the experts' share is dispatch
     and combine over the whole replica instead.
+
+    tokens   of one rank
     Source:  [shoeybi2019]; [deepseek2024v3], section 3.4.2
 
-    >>> from clustercast.physics.examples import ENGINE, SERVING_PLAN, SETTING
-    >>> decode_comm_s(4.0, SETTING, SERVING_PLAN, ENGINE)
+    >>> from clustercast.physics.examples import SERVING_PLAN, SERVING_SETTING
+    >>> step_comm_s(4.0, SERVING_SETTING, SERVING_PLAN)
     0.0
     """
     model = setting.model
-    payload_bytes = batch * model.hidden * setting.precision.tp_wire_bytes
+    engine = setting.engine
+    precision = setting.precision
+    payload_bytes = tokens * model.hidden * precision.wire_bytes
     once_s = small_all_reduce_s(payload_bytes, plan.tp, engine, setting.cluster)
     n_mixers = float(model.n_full_layers + model.n_window_layers + model.n_linear_layers)
     total_s = once_s * (n_mixers + model.n_dense_layers)
     if model.n_moe_layers > 0:
         if plan.attention_dp > 1:
-            where = spread(plan.ep, plan.etp, setting.cluster)
-            sent = batch / plan.tp
+            where = spread(plan.ep * plan.etp, 1, setting.cluster)
+            sent = tokens / plan.tp
             choices = float(model.n_active_experts)
-            size_bytes = float(model.hidden)
             there_s = dispatch_s(
                 sent,
-                size_bytes * setting.precision.dispatch_wire_bytes,
+                model.hidden * precision.dispatch_wire_bytes,
                 choices,
                 model.n_groups,
                 model.n_active_groups,
@@ -338,7 +444,7 @@ def decode_comm_s(batch: float, setting: Setting, plan: ServingPlan, engine: Eng
             )
             back_s = dispatch_s(
                 sent,
-                size_bytes * setting.precision.combine_wire_bytes,
+                model.hidden * precision.combine_wire_bytes,
                 choices,
                 model.n_groups,
                 model.n_active_groups,
@@ -346,7 +452,7 @@ def decode_comm_s(batch: float, setting: Setting, plan: ServingPlan, engine: Eng
                 where,
                 setting.cluster,
             )
-            total_s += (there_s + back_s) * model.n_moe_layers
+            total_s += (there_s + back_s + engine.exchange_s) * model.n_moe_layers
             if model.shared_ffn > 0:
                 total_s += once_s * model.n_moe_layers
         else:
@@ -357,149 +463,365 @@ def decode_comm_s(batch: float, setting: Setting, plan: ServingPlan, engine: Eng
 
 
 @formula
-def serving_weights_bytes(setting: Setting, plan: ServingPlan) -> float:
+def head_work(rows: float, setting: ServingSetting, plan: ServingPlan) -> Work:
+    """Logits of `rows` tokens.
+
+    Source:  [pope2022]
+
+    >>> from clustercast.physics.examples import SERVING_PLAN, SERVING_SETTING
+    >>> head_work(1.0, SERVING_SETTING, SERVING_PLAN).memory_s > 0
+    True
+    """
+    columns = float(setting.model.vocab) / plan.tp
+    hidden = float(setting.model.hidden)
+    return matmul_work(rows, hidden * columns, hidden + columns, 1.0, 1.0, setting)
+
+
+@formula
+def decode_pass(batch: float, queries: float, context: float, setting: ServingSetting, plan: ServingPlan) -> Pass:
+    """One decode step of a full replica; with PP the batch is cut into pp parts that follow one another.
+
+        t = compute beyond memory + weights + cache + communication + launches + host
+
+    A token passes every stage, so the sum over all layers at the part's size is its time.
+
+    batch    sequences of the replica
+    queries  tokens of each sequence in the step
+    Source:  [pope2022]; [kwon2023] for the paged cache
+
+    >>> from clustercast.physics.examples import SERVING_PLAN, SERVING_SETTING
+    >>> done = decode_pass(8.0, 1.0, 1000.0, SERVING_SETTING, SERVING_PLAN)
+    >>> abs(done.compute_s + done.weights_s + done.kv_s + done.comm_s + done.host_s - done.total_s) < 1e-12
+    True
+    """
+    engine = setting.engine
+    part = max(batch / plan.pp, min(batch, 1.0))
+    rank = max(part / plan.attention_dp, min(part, 1.0))
+    tokens = rank * queries
+    weights = layers_work(tokens, part * queries, setting, plan)
+    weights = sum_of(weights, head_work(tokens, setting, plan), 1.0)
+    mixers = decode_mixers(rank, queries, context, setting, plan.tp)
+    host_s = plan.pp * (engine.host_step_s + engine.host_sequence_s * rank) + weights.launch_s + mixers.launch_s
+    comm_s = step_comm_s(tokens, setting, plan)
+    compute_s = weights.compute_s + mixers.compute_s
+    total_s = compute_s + weights.memory_s + mixers.memory_s + comm_s + host_s
+    return Pass(total_s, compute_s, weights.memory_s, mixers.memory_s, comm_s, host_s)
+
+
+@formula
+def prefill_pass(n_sequences: float, length: float, n_busy: float, setting: ServingSetting, plan: ServingPlan) -> Pass:
+    """Prefill of whole sequences on each of `n_busy` attention ranks at once; with PP the stages in turn.
+
+    n_sequences  of one rank;   length  tokens of each
+    Source:      [pope2022]
+
+    >>> from clustercast.physics.examples import SERVING_PLAN, SERVING_SETTING
+    >>> done = prefill_pass(1.0, 1000.0, 1.0, SERVING_SETTING, SERVING_PLAN)
+    >>> abs(done.compute_s + done.weights_s + done.kv_s + done.comm_s + done.host_s - done.total_s) < 1e-12
+    True
+    """
+    engine = setting.engine
+    tokens = n_sequences * length
+    n_steps = max(1.0, tokens / engine.chunk_tokens)
+    at_once = tokens / n_steps
+    weights = layers_work(at_once, at_once * n_busy, setting, plan)
+    mixers = prefill_mixers(at_once, length, setting, plan.tp)
+    head = head_work(n_sequences, setting, plan)
+    compute_s = n_steps * (weights.compute_s + mixers.compute_s) + head.compute_s
+    weights_s = n_steps * (weights.memory_s + mixers.memory_s) + head.memory_s
+    host_s = n_steps * (weights.launch_s + mixers.launch_s + engine.prefill_step_s)
+    comm_s = n_steps * step_comm_s(at_once, setting, plan)
+    return Pass(compute_s + weights_s + comm_s + host_s, compute_s, weights_s, 0.0, comm_s, host_s)
+
+
+@formula
+def serving_weights_bytes(setting: ServingSetting, plan: ServingPlan) -> float:
     """Weights that one chip of a replica holds: TP divides dense parts, EP and ETP experts, PP layers.
 
     Embedding and head stay in the element format.
     Source:  [pope2022]; [deepseek2024v3], section 3.4
 
-    >>> from clustercast.physics.examples import SERVING_PLAN, SETTING
-    >>> serving_weights_bytes(SETTING, SERVING_PLAN) > 0
+    >>> from clustercast.physics.examples import SERVING_PLAN, SERVING_SETTING
+    >>> serving_weights_bytes(SERVING_SETTING, SERVING_PLAN) > 0
     True
     """
     model = setting.model
+    precision = setting.precision
     hidden = float(model.hidden)
     n_attention = float(model.n_full_layers + model.n_window_layers)
     params = n_attention * projection_params(model, plan.tp) + model.n_linear_layers * model.linear_params / plan.tp
     matrices = float(model.n_mlp_matrices)
     params += model.n_dense_layers * matrices * hidden * model.ffn / plan.tp
+    experts = 0.0
     if model.n_moe_layers > 0:
-        expert = matrices * hidden * model.expert_ffn / plan.etp * model.n_experts / plan.ep
-        params += model.n_moe_layers * (expert + matrices * hidden * model.shared_ffn / plan.tp)
-        params += model.n_moe_layers * hidden * model.n_experts
+        params += model.n_moe_layers * hidden * (matrices * model.shared_ffn / plan.tp + model.n_experts)
+        experts = matrices * hidden * model.expert_ffn / plan.etp * model.n_experts / plan.ep * model.n_moe_layers
     ends = hidden * model.vocab / plan.tp
     if model.tied == 0 and plan.pp == 1:
         ends *= 2.0
     stage_share = math.ceil(model.n_layers / plan.pp) / float(model.n_layers)
-    return params * stage_share * setting.precision.weight_bytes + ends * setting.precision.element_bytes
+    held_bytes = params * precision.weight_bytes + experts * precision.expert_weight_bytes
+    return held_bytes * stage_share + ends * precision.element_bytes
 
 
 @formula
-def prefill_plan(plan: ServingPlan) -> Plan:
-    """The layout of a replica as the layer formulas see it: one sequence, forward only.
+def free_bytes(setting: ServingSetting, plan: ServingPlan) -> float:
+    """Memory of one chip that is left for the cache.
 
-    Source:  arithmetic
+        (capacity - reserved) * the engine's share - weights - workspace
 
-    >>> from clustercast.physics.examples import SERVING_PLAN
-    >>> prefill_plan(SERVING_PLAN).tp
-    1
+    Source:  [kwon2023]
+
+    >>> from clustercast.physics.examples import SERVING_PLAN, SERVING_SETTING
+    >>> free_bytes(SERVING_SETTING, SERVING_PLAN) < SERVING_SETTING.chip.hbm_bytes
+    True
     """
-    return Plan(
-        plan.tp, 1, 1, plan.attention_dp, 1, plan.ep, plan.etp, 0, 0, 1, RECOMPUTE_NONE, 0, SCHEDULE_1F1B, 0, CP_RING, 0
+    capacity_bytes = (setting.chip.hbm_bytes - setting.chip.reserved_bytes) * setting.engine.memory_fraction
+    return max(0.0, capacity_bytes - serving_weights_bytes(setting, plan) - setting.engine.workspace_bytes)
+
+
+@formula
+def rank_sequence_bytes(tokens: float, setting: ServingSetting, plan: ServingPlan) -> float:
+    """Cache of one sequence of `tokens` on one chip of a replica: PP divides the layers.
+
+    Source:  [kwon2023]
+
+    >>> from clustercast.physics.examples import SERVING_PLAN, SERVING_SETTING
+    >>> rank_sequence_bytes(10.0, SERVING_SETTING, SERVING_PLAN) == 8 * 10 * 2.0 * 8 * 256
+    True
+    """
+    stage_share = math.ceil(setting.model.n_layers / plan.pp) / float(setting.model.n_layers)
+    return kv_sequence_bytes(setting.model, plan.tp, setting.precision.kv_bytes, tokens) * stage_share
+
+
+@formula
+def in_flight_limit(job: ServingJob, setting: ServingSetting, plan: ServingPlan) -> float:
+    """Sequences that decode at once: those asked for, those whose cache fits, those the engine takes.
+
+    A sequence holds its input and half its output on average. One per rank always runs: what memory
+    alone forbids was evidently run in another way (offload, fewer bytes than counted).
+    Source:  [kwon2023]
+
+    >>> from clustercast.physics.examples import SERVING_JOB, SERVING_PLAN, SERVING_SETTING
+    >>> in_flight_limit(SERVING_JOB._replace(batch=2.0), SERVING_SETTING, SERVING_PLAN)
+    2.0
+    """
+    mean_tokens = job.input_len + 0.5 * job.output_len
+    each_bytes = rank_sequence_bytes(mean_tokens, setting, plan)
+    per_rank = min(free_bytes(setting, plan) / each_bytes, setting.engine.max_batch)
+    return min(job.batch, max(per_rank, 1.0) * plan.attention_dp)
+
+
+@formula
+def closed_loop(setting: ServingSetting, job: ServingJob, plan: ServingPlan) -> Load:
+    """A replica that always has `batch` requests: each that ends is replaced at once (continuous batching).
+
+        N     = min(C, what fits)                      sequences in flight
+        W     = replica time of one request's prefill  (1 - u) P(all ranks) / D + u P(one rank)
+        TPOT  = S(N) / accepted + i W (N - 1) / O - what the prefills of others share with the step they ride on
+        TTFT  = T0 + P + S / 2 + b W (N - 1) + (C / N - 1) O TPOT
+
+    S is a decode step at the mean context, input + output / 2; u the share of prefills that attention ranks do not do
+    together; b the share of the other requests that arrive just before. A prefill that rides on a decode step reads no
+    weights and starts no kernels of its own. What exceeds N waits for a whole request.
+    Source:  steady state of a closed loop (Little's law); [kwon2023]; [agrawal2024] for the interference
+
+    >>> from clustercast.physics.examples import SERVING_JOB, SERVING_PLAN, SERVING_SETTING
+    >>> alone = closed_loop(SERVING_SETTING, SERVING_JOB._replace(batch=1.0), SERVING_PLAN)
+    >>> alone.interference_s
+    0.0
+    """
+    engine = setting.engine
+    in_flight = in_flight_limit(job, setting, plan)
+    context = job.input_len + 0.5 * job.output_len
+    step = decode_pass(in_flight, 1.0 + job.n_drafts, context, setting, plan)
+    drafted = (1.0 + job.n_drafts / float(setting.model.n_layers)) / job.accepted_tokens
+    alone = prefill_pass(1.0, float(job.input_len), 1.0, setting, plan)
+    ranks = float(plan.attention_dp)
+    together_s = alone.total_s
+    if plan.attention_dp > 1:
+        together_s = prefill_pass(1.0, float(job.input_len), ranks, setting, plan).total_s
+    apart = engine.uncoordinated_share
+    request_s = (1.0 - apart) * together_s / ranks + apart * alone.total_s
+    if plan.pp > 1:
+        request_s /= plan.pp
+    others = max(in_flight - 1.0, 0.0)
+    prefill_s = engine.interference_factor * request_s * others / job.output_len
+    n_rides = min(1.0, max(1.0, job.input_len / engine.chunk_tokens) * others / job.output_len)
+    saved_s = engine.mixed_share * n_rides * (step.weights_s + step.host_s)
+    interference_s = max(prefill_s - saved_s, prefill_s * alone.compute_s / alone.total_s)
+    decode_s = step.total_s * drafted
+    tpot_s = decode_s + interference_s
+    waiting_s = (job.batch / in_flight - 1.0) * job.output_len * tpot_s
+    ttft_s = engine.first_token_s + alone.total_s + 0.5 * step.total_s
+    ttft_s += engine.burst_share * request_s * others + waiting_s
+    latency_s = ttft_s + (job.output_len - 1.0) * tpot_s
+    return Load(
+        ttft_s=ttft_s,
+        tpot_s=tpot_s,
+        latency_s=latency_s,
+        requests_per_s=job.batch / latency_s,
+        in_flight=in_flight,
+        decode_compute_s=step.compute_s * drafted,
+        decode_weights_s=step.weights_s * drafted,
+        decode_kv_s=step.kv_s * drafted,
+        decode_comm_s=step.comm_s * drafted,
+        decode_host_s=step.host_s * drafted,
+        interference_s=interference_s,
     )
 
 
 @formula
-def serve(setting: Setting, job: ServingJob, plan: ServingPlan, engine: Engine) -> Serving:
-    """Prefill of one sequence and a steady decode step of a full batch on one replica.
+def static_batch(setting: ServingSetting, job: ServingJob, plan: ServingPlan) -> Load:
+    """A whole batch at once: one prefill of all sequences, then the other tokens step by step.
 
-        TTFT = layers * (kernels + communication) + host,   one sequence alone
+        t = waves * (P(batch) + (O - 1) S)       waves: what does not fit follows
+
+    Source:  [pope2022]
+
+    >>> from clustercast.physics.examples import SERVING_JOB, SERVING_PLAN, SERVING_SETTING
+    >>> done = static_batch(SERVING_SETTING, SERVING_JOB, SERVING_PLAN)
+    >>> abs(done.latency_s - done.ttft_s - (SERVING_JOB.output_len - 1) * done.tpot_s) < 1e-9
+    True
+    """
+    engine = setting.engine
+    limit = in_flight_limit(job, setting, plan)
+    waves = job.batch / limit
+    context = job.input_len + 0.5 * job.output_len
+    step = decode_pass(limit, 1.0 + job.n_drafts, context, setting, plan)
+    drafted = (1.0 + job.n_drafts / float(setting.model.n_layers)) / job.accepted_tokens
+    ranks = float(plan.attention_dp)
+    first = prefill_pass(max(limit / ranks, 1.0), float(job.input_len), min(ranks, limit), setting, plan)
+    ttft_s = first.total_s + engine.first_token_s
+    tpot_s = step.total_s * drafted
+    latency_s = waves * (ttft_s + (job.output_len - 1.0) * tpot_s)
+    return Load(
+        ttft_s=ttft_s,
+        tpot_s=tpot_s,
+        latency_s=latency_s,
+        requests_per_s=job.batch / latency_s,
+        in_flight=limit,
+        decode_compute_s=step.compute_s * drafted,
+        decode_weights_s=step.weights_s * drafted,
+        decode_kv_s=step.kv_s * drafted,
+        decode_comm_s=step.comm_s * drafted,
+        decode_host_s=step.host_s * drafted,
+        interference_s=0.0,
+    )
+
+
+@formula
+def decode_pool(setting: ServingSetting, job: ServingJob, plan: ServingPlan) -> Load:
+    """A worker that only decodes, `batch` sequences at once: a token is a step.
+
+    Source:  [patel2024], [zhong2024] for prefill and decode apart
+
+    >>> from clustercast.physics.examples import SERVING_JOB, SERVING_PLAN, SERVING_SETTING
+    >>> done = decode_pool(SERVING_SETTING, SERVING_JOB, SERVING_PLAN)
+    >>> done.tpot_s == decode_pass(8.0, 1.0, 1024.0 + 128.0, SERVING_SETTING, SERVING_PLAN).total_s
+    True
+    """
+    in_flight = in_flight_limit(job, setting, plan)
+    step = decode_pass(in_flight, 1.0 + job.n_drafts, job.input_len + 0.5 * job.output_len, setting, plan)
+    drafted = (1.0 + job.n_drafts / float(setting.model.n_layers)) / job.accepted_tokens
+    tpot_s = step.total_s * drafted
+    return Load(
+        ttft_s=tpot_s,
+        tpot_s=tpot_s,
+        latency_s=job.output_len * tpot_s,
+        requests_per_s=in_flight / (job.output_len * tpot_s),
+        in_flight=in_flight,
+        decode_compute_s=step.compute_s * drafted,
+        decode_weights_s=step.weights_s * drafted,
+        decode_kv_s=step.kv_s * drafted,
+        decode_comm_s=step.comm_s * drafted,
+        decode_host_s=step.host_s * drafted,
+        interference_s=0.0,
+    )
+
+
+@formula
+def prefill_pool(setting: ServingSetting, job: ServingJob, plan: ServingPlan) -> Load:
+    """A worker that only prefills and hands the cache on; `batch` requests share it.
+
+        TTFT = T0 + handing over + P + b W (batch - 1),   W = P of full steps / sequences in them
+
+    Source:  [patel2024], [zhong2024]
+
+    >>> from clustercast.physics.examples import SERVING_JOB, SERVING_PLAN, SERVING_SETTING
+    >>> done = prefill_pool(SERVING_SETTING, SERVING_JOB, SERVING_PLAN)
+    >>> done.requests_per_s > 0.0 and done.ttft_s > 0.0
+    True
+    """
+    engine = setting.engine
+    length = float(job.input_len)
+    alone = prefill_pass(1.0, length, 1.0, setting, plan)
+    n_together = max(1.0, engine.chunk_tokens / length)
+    ranks = float(plan.attention_dp)
+    full = prefill_pass(n_together, length, ranks, setting, plan)
+    request_s = full.total_s / n_together / ranks / plan.pp
+    ttft_s = engine.first_token_s + engine.handover_s + alone.total_s
+    ttft_s += engine.burst_share * request_s * max(job.batch - 1.0, 0.0)
+    return Load(
+        ttft_s=ttft_s,
+        tpot_s=0.0,
+        latency_s=ttft_s,
+        requests_per_s=1.0 / request_s,
+        in_flight=n_together,
+        decode_compute_s=0.0,
+        decode_weights_s=0.0,
+        decode_kv_s=0.0,
+        decode_comm_s=0.0,
+        decode_host_s=0.0,
+        interference_s=0.0,
+    )
+
+
+@formula
+def serve(setting: ServingSetting, job: ServingJob, plan: ServingPlan) -> Serving:
+    """Prefill of one sequence, alone, and a steady decode step of a full batch on one replica.
+
+        TTFT = compute + communication + host,   one sequence alone
         TPOT = compute beyond memory + weights + cache + communication + host
 
-    The decode step is taken at the mean context, input + output / 2. With PP the batch is cut into pp
-    parts that follow one another, so a token passes every stage: TPOT is pp stage times.
-    setting.job.seq_len  the input length
+    The decode step is taken at the mean context, input + output / 2.
     Source:  [pope2022]; [kwon2023] for the paged cache
 
-    >>> from clustercast.physics.examples import ENGINE, SERVING_JOB, SERVING_PLAN, SETTING
-    >>> done = serve(SETTING, SERVING_JOB, SERVING_PLAN, ENGINE)
+    >>> from clustercast.physics.examples import SERVING_JOB, SERVING_PLAN, SERVING_SETTING
+    >>> done = serve(SERVING_SETTING, SERVING_JOB, SERVING_PLAN)
     >>> terms = done.decode_compute_s + done.decode_weights_s + done.decode_kv_s
     >>> abs(done.tpot_s - terms - done.decode_comm_s - done.decode_host_s) < 1e-12
     True
     """
-    model = setting.model
-    chip = setting.chip
+    engine = setting.engine
     tokens = float(job.input_len)
-
-    layout = prefill_plan(plan)
-    n_layers = float(model.n_layers)
-    attention = attention_cost(tokens, setting, layout)
-    dense = kernels_cost(tokens, setting, layout)
-    kernels_s = attention.forward_s + dense.forward_s
-    if model.n_moe_layers > 0:
-        routed = routed_mlp_cost(tokens, setting, layout)
-        kernels_s += routed.forward_s * model.n_moe_layers / n_layers
-    kernels_s += element_s(element_traffic_bytes(tokens, setting, layout), 8.0, chip.hbm_bytes_per_s, setting.kernels)
-    head = decode_matmul(
-        1.0,
-        float(model.hidden) * model.vocab / plan.tp,
-        chip.head_flop_per_s * setting.kernels.head_fraction,
-        setting.precision.element_bytes,
-        setting,
-    )
-    prefill_compute_s = n_layers * kernels_s + head.compute_s + head.memory_s
-    payload_bytes = tokens * model.hidden * setting.precision.tp_wire_bytes
-    exchanges = float(model.n_full_layers + model.n_window_layers + model.n_linear_layers + model.n_dense_layers)
-    if plan.attention_dp == 1 or model.shared_ffn > 0:
-        exchanges += model.n_moe_layers
-    prefill_comm_s = exchanges * all_reduce_s(payload_bytes, spread(plan.tp, 1, setting.cluster), setting.cluster)
-    if plan.attention_dp > 1 and model.n_moe_layers > 0:
-        where = spread(plan.ep, plan.etp, setting.cluster)
-        size_bytes = model.hidden * (setting.precision.dispatch_wire_bytes + setting.precision.combine_wire_bytes)
-        prefill_comm_s += model.n_moe_layers * dispatch_s(
-            tokens / plan.tp,
-            size_bytes,
-            float(model.n_active_experts),
-            model.n_groups,
-            model.n_active_groups,
-            1.0,
-            where,
-            setting.cluster,
-        )
-    if plan.pp > 1:
-        prefill_comm_s += (plan.pp - 1.0) * send_s(payload_bytes, plan.tp * plan.attention_dp, setting.cluster)
-    prefill_host_s = engine.prefill_step_s
-    ttft_s = prefill_compute_s + prefill_comm_s + prefill_host_s
-
-    part = job.batch / plan.pp
-    per_rank = part / plan.attention_dp
+    first = prefill_pass(1.0, tokens, 1.0, setting, plan)
+    busy = prefill_pass(1.0, tokens, float(plan.attention_dp), setting, plan)
     context = job.input_len + 0.5 * job.output_len
-    weights = decode_weights(per_rank, part, setting, plan)
-    mixers = decode_mixers(per_rank, context, setting, plan.tp)
-    elements_s = n_layers * element_s(
-        element_traffic_bytes(per_rank, setting, layout), 0.0, chip.hbm_bytes_per_s, setting.kernels
-    )
-    stages = float(plan.pp)
-    decode_compute = weights.compute_s + mixers.compute_s + elements_s
-    host_s = engine.host_step_s * stages + n_layers * engine.host_layer_s + weights.launch_s + mixers.launch_s
-    comm_s = decode_comm_s(per_rank, setting, plan, engine)
-    tpot_s = decode_compute + weights.memory_s + mixers.memory_s + comm_s + host_s
-
+    step = decode_pass(job.batch, 1.0 + job.n_drafts, context, setting, plan)
+    drafted = (1.0 + job.n_drafts / float(setting.model.n_layers)) / job.accepted_tokens
+    tpot_s = step.total_s * drafted
     weights_bytes = serving_weights_bytes(setting, plan)
-    longest = float(job.input_len + job.output_len)
-    stage_share = math.ceil(model.n_layers / plan.pp) / n_layers
-    sequence_bytes = kv_sequence_bytes(model, plan.tp, setting.precision.kv_bytes, longest) * stage_share
-    capacity_bytes = (chip.hbm_bytes - chip.reserved_bytes) * engine.memory_fraction
-    workspace_bytes = setting.stack.workspace_bytes
-    free_bytes = max(0.0, capacity_bytes - weights_bytes - workspace_bytes)
+    sequence_bytes = rank_sequence_bytes(float(job.input_len + job.output_len), setting, plan)
+    capacity_bytes = (setting.chip.hbm_bytes - setting.chip.reserved_bytes) * engine.memory_fraction
     kv_bytes = math.ceil(job.batch / plan.attention_dp) * sequence_bytes
     return Serving(
-        ttft_s=ttft_s,
+        ttft_s=first.total_s,
         tpot_s=tpot_s,
-        prefill_tokens_per_s=tokens * plan.attention_dp * plan.pp / ttft_s,
+        prefill_tokens_per_s=tokens * plan.attention_dp * plan.pp / busy.total_s,
         output_tokens_per_s=job.batch / tpot_s,
         weights_bytes=weights_bytes,
         kv_bytes=kv_bytes,
-        workspace_bytes=workspace_bytes,
-        memory_bytes=weights_bytes + kv_bytes + workspace_bytes,
+        workspace_bytes=engine.workspace_bytes,
+        memory_bytes=weights_bytes + kv_bytes + engine.workspace_bytes,
         capacity_bytes=capacity_bytes,
-        max_batch=math.floor(free_bytes / sequence_bytes) * float(plan.attention_dp),
-        decode_compute_s=decode_compute,
-        decode_weights_s=weights.memory_s,
-        decode_kv_s=mixers.memory_s,
-        decode_comm_s=comm_s,
-        decode_host_s=host_s,
-        prefill_compute_s=prefill_compute_s,
-        prefill_comm_s=prefill_comm_s,
-        prefill_host_s=prefill_host_s,
+        max_batch=math.floor(free_bytes(setting, plan) / sequence_bytes) * float(plan.attention_dp),
+        decode_compute_s=step.compute_s * drafted,
+        decode_weights_s=step.weights_s * drafted,
+        decode_kv_s=step.kv_s * drafted,
+        decode_comm_s=step.comm_s * drafted,
+        decode_host_s=step.host_s * drafted,
+        prefill_compute_s=first.compute_s + first.weights_s,
+        prefill_comm_s=first.comm_s,
+        prefill_host_s=first.host_s,
     )

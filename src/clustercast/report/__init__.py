@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clustercast.catalog import ChipProfile, FabricProfile, ModelProfile
     from clustercast.report.layout import Block
+    from clustercast.studies.validate import Validation
 
-__all__ = ["show", "show_chips", "show_fabrics", "show_models"]
+__all__ = ["check_plot", "save_plot", "show", "show_chips", "show_fabrics", "show_models", "show_validation"]
 
 
 def show(result: Any, *, as_json: bool) -> None:
-    """Print one result: an estimate, a ranking of plans, a verdict of rules or a profile of the catalogue."""
+    """Print one result: an estimate, a ranking of plans, a calibration, a verdict of rules or a profile of the catalogue."""
     document, blocks = _document(result) if as_json else None, [] if as_json else _blocks(result)
     _print(document, blocks)
 
@@ -36,6 +37,27 @@ def show_fabrics(profiles: Sequence["FabricProfile"], *, as_json: bool) -> None:
     from clustercast.report import profiles as render
 
     _print(*(render.fabrics_document(profiles), []) if as_json else (None, render.fabrics(profiles)))
+
+
+def show_validation(result: "Validation", most: int, *, as_json: bool) -> None:
+    """Print how far the model is from published rows, with so many of the worst rows."""
+    from clustercast.report import validate as render
+
+    _print(*(result.as_dict(), []) if as_json else (None, render.validation(result, most)))
+
+
+def check_plot(path: str) -> None:
+    """Refuse a picture that could not be written, before anything is judged. Raises WrongInput."""
+    from clustercast.report import plot
+
+    plot.check(path)
+
+
+def save_plot(result: "Validation", path: str) -> None:
+    """Draw estimated against published into a file: .svg, .png, .html or .json. Raises WrongInput."""
+    from clustercast.report import plot
+
+    plot.save(result, path)
 
 
 def _print(document: dict[str, Any] | None, blocks: "Sequence[Block]") -> None:
@@ -66,6 +88,10 @@ def _blocks(result: Any) -> "list[Block]":
         from clustercast.report import plans
 
         return plans.ranking(result)
+    if kind == "Calibrated":
+        from clustercast.report import calibrate
+
+        return calibrate.calibrated(result)
     if kind == "RulesResult":
         from clustercast.report import rules
 

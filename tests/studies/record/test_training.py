@@ -106,7 +106,7 @@ def test_half_of_a_stage_recomputes_where_a_row_says_partial() -> None:
 
 def test_framework_and_year_choose_the_stack() -> None:
     assert stack_of(row("22b", "full")) == "megatron-2022"
-    assert stack_of({"framework": "something nobody knows", "date": "2024"}) == "megatron-core"
+    assert stack_of({"framework": "something nobody knows", "date": "2024"}) == "nemo"
 
 
 def test_a_rate_is_turned_into_a_time() -> None:

@@ -3,13 +3,15 @@
 A row is in the documented training form (see CONTRIBUTING.md): the shape comes from its numeric columns.
 """
 
+import re
 from typing import Any
 
-from clustercast import catalog, records
-from clustercast.catalog import build, constants
+from clustercast import catalog, records, units
+from clustercast.catalog import build, constants, overlay
 from clustercast.catalog.models import model_record
 from clustercast.errors import ClustercastError, WrongInput
 from clustercast.estimates import interval
+from clustercast.studies.record import numbers
 from clustercast.studies.record.outcome import (
     CONTEXT,
     OK,
@@ -22,7 +24,6 @@ from clustercast.studies.record.outcome import (
 
 RECOMPUTE = {"none": 0, "selective": 1, "full": 2, "partial": 3, "": 0}
 PRECISIONS = {"bf16": "bf16", "fp16": "fp16", "fp8": "fp8", "mxfp8": "mxfp8", "nvfp4": "nvfp4"}
-CHIPS = {"ascend-910b": "ascend-910b3"}
 
 
 def number(row: dict[str, str], field: str, default: int = 0) -> int:
@@ -65,21 +66,25 @@ def model_of(row: dict[str, str]) -> records.Model:
         # the published latent models share these ranks (DeepSeek-V2, table 1)
         shape |= {"attention": "mla", "q_lora": 1536, "kv_lora": 512, "qk_rope_dim": 64}
         shape["qk_nope_dim"] = shape["head_dim"] - 64
+    window = re.search(r"sliding-window (\d+)", row.get("attention") or "")
+    if window:
+        alternating = "alternating" in (row.get("attention") or "")
+        shape |= {"window": int(window[1]), "window_layers": layers // 2 if alternating else layers}
     return model_record(shape)
 
 
-def plan_of(row: dict[str, str], *, sharded: bool) -> records.Plan:
-    """The plan of a row. An unstated ZeRO stage is 1 where the stack shards its optimizer."""
+def plan_of(row: dict[str, str], *, sharded: bool, schedule: int = records.SCHEDULE_1F1B) -> records.Plan:
+    """The plan of a row. An unstated ZeRO stage is 1 where the stack shards its optimizer; the schedule is the stack's."""
     zero = number(row, "zero", 1 if sharded else 0)
     recompute = RECOMPUTE[row.get("recompute") or ""]
-    pp = number(row, "PP", 1)
+    tp, pp, cp = number(row, "TP", 1), number(row, "PP", 1), number(row, "CP", 1) or 1
     layers = number(row, "layers")
     return records.Plan(
-        tp=number(row, "TP", 1),
+        tp=tp,
         pp=pp,
         vpp=number(row, "virtual_pp", 1) or 1,
-        dp=number(row, "DP", 1),
-        cp=number(row, "CP", 1) or 1,
+        dp=number(row, "DP") or max(1, number(row, "n_chips", 1) // (tp * pp * cp)),
+        cp=cp,
         ep=number(row, "EP", 1) or 1,
         etp=1,
         zero=zero,
@@ -87,20 +92,71 @@ def plan_of(row: dict[str, str], *, sharded: bool) -> records.Plan:
         micro_batch=number(row, "micro_batch", 1) or 1,
         recompute=recompute,
         recompute_layers=max(1, layers // pp // 2) if recompute == records.RECOMPUTE_BLOCK else 0,
-        schedule=records.SCHEDULE_1F1B,
-        sequence_parallel=int(row.get("SP") == "yes" and number(row, "TP", 1) > 1),
+        schedule=schedule,
+        sequence_parallel=int((row.get("SP") or "").startswith("yes") and number(row, "TP", 1) > 1),
         cp_kind=records.CP_RING,
         offload=0,
     )
 
 
 def stack_of(row: dict[str, str]) -> str:
-    """The stack that a row's framework and year name, by the table in stacks.yaml."""
-    framework, year = row.get("framework") or "", int((row.get("date") or "2024")[:4])
-    for entry in constants.table("stacks")["frameworks"]:
-        if entry["text"] in framework and year >= entry.get("from", 0):
-            return str(entry["stack"])
-    return "megatron-core"
+    """The stack that a row's framework, precision and date name, by the table in stacks.yaml."""
+    framework, precision = row.get("framework") or "", row.get("precision") or "bf16"
+    date = (row.get("date") or "2024-01")[:7]
+    entries = constants.table("stacks")["frameworks"]
+    return next(
+        str(entry["stack"])
+        for entry in entries
+        if entry["text"] in framework
+        and entry.get("precision", precision) == precision
+        and date >= entry.get("from", "")
+    )
+
+
+def network_bytes_per_s(text: str, per_node: int) -> float | None:
+    """Bandwidth per chip of a network cell, one direction; nothing where it is not stated or not said of what.
+
+    A measured rate of a node goes before a nominal one.
+
+    >>> network_bytes_per_s("8x200 Gb/s HDR InfiniBand per node (200 Gb/s per GPU)", 8)
+    25000000000.0
+    >>> network_bytes_per_s("4x Omni-Path 100 Gb/s links per node", 8)
+    6250000000.0
+    """
+    if "not stated" in text:
+        return None
+    measured = re.search(r"measured[^;]*?(\d+)-(\d+) ?Gb/s", text)
+    if measured:
+        return _gbit(0.5 * (float(measured[1]) + float(measured[2]))) / per_node
+    per_chip = re.search(r"(\d+) ?Gb/s[^,;(]* per (?:[GN]PU|accelerator)", text)
+    if per_chip:
+        return _gbit(float(per_chip[1]))
+    links = re.search(r"(\d+)x ?(?:[A-Z][A-Za-z-]* )?(\d+) ?Gb/s", text)
+    if links:
+        return _gbit(float(links[1]) * float(links[2])) / per_node
+    whole = re.search(r"(\d+) ?Gb/s[^,;(]* per (?:node|server)", text)
+    return _gbit(float(whole[1])) / per_node if whole else None
+
+
+def _gbit(rate: float) -> float:
+    return units.parse(f"{rate} Gbit/s", "bytes/s")
+
+
+def cluster_of(row: dict[str, str], chip: catalog.ChipProfile) -> records.Cluster:
+    """The chip's usual fabric, with the chips per node and the network that the row states."""
+    n_chips = number(row, "n_chips", 1)
+    cluster = build.cluster(chip, numbers.fabric(numbers.chip_key(row)), n_chips)
+    domain = cluster.scale_up.n_chips
+    per_node = number(row, "gpus_per_node", domain) or domain
+    if per_node < domain and "domain" not in (row.get("intra_node_link") or ""):
+        cluster = cluster._replace(scale_up=cluster.scale_up._replace(n_chips=per_node))
+    rate = network_bytes_per_s(row.get("inter_node_network") or "", per_node)
+    if rate and cluster.rail.n_chips > 1:
+        slower = cluster.spine.bytes_per_s / cluster.rail.bytes_per_s
+        cluster = cluster._replace(
+            rail=cluster.rail._replace(bytes_per_s=rate), spine=cluster.spine._replace(bytes_per_s=rate * slower)
+        )
+    return cluster
 
 
 def setting_of(row: dict[str, str]) -> tuple[records.Setting, records.Plan]:
@@ -108,22 +164,26 @@ def setting_of(row: dict[str, str]) -> tuple[records.Setting, records.Plan]:
     name = row.get("chip") or ""
     if not name:
         raise WrongInput(f"{row.get('id', 'row')}: chip is empty")
-    chip = catalog.find_chip(CHIPS.get(name, name))
+    chip = numbers.chip_of(row)
     recipe = PRECISIONS.get(row.get("precision") or "bf16", "bf16")
     silicon = build.silicon(chip, recipe, "")
-    stack = constants.stack(stack_of(row))
-    n_chips = number(row, "n_chips", 1)
+    stack = constants.stack(stack_of(row), chip.name, chip.family)
+    ability = stack.record
+    if "force-balanced" in (row.get("notes") or ""):
+        ability = ability._replace(expert_imbalance=0.0)
     job = records.Job(number(row, "seq_len"), number(row, "global_batch"))
     setting = records.Setting(
-        silicon.chip,
+        build.in_training(silicon.chip, chip.family),
         silicon.kernels,
-        stack.record,
+        ability,
         silicon.recipe.training,
-        build.cluster(chip, catalog.find_fabric(chip.fabric), n_chips),
+        cluster_of(row, chip),
         model_of(row),
         job,
     )
-    return records.as_declared(setting), plan_of(row, sharded=stack.name not in ("megatron-2021", "megatron-2022"))
+    schedule = records.SCHEDULE_NAMES.index(constants.stack_schedule(stack.name))
+    sharded = stack.name not in ("megatron-2021", "megatron-2022")
+    return records.as_declared(setting), plan_of(row, sharded=sharded, schedule=schedule)
 
 
 def estimated(row: dict[str, str]) -> tuple[float, records.Step]:
@@ -172,11 +232,13 @@ def answer_of(row: dict[str, str]) -> Answer:
 
     setting, plan = setting_of(row)
     step = training_step(setting, plan)
-    chip = catalog.find_chip(CHIPS.get(row["chip"], row["chip"]))
+    chip = numbers.chip_of(row)
     evidence = interval.evidence_of(chip, "training")
     mixture = setting.model.n_moe_layers > 0
     n_chips = number(row, "n_chips", 1)
-    low_s, high_s = interval.around(step.step_s, interval.half_width(evidence, n_chips, mixture=mixture))
+    calibration = overlay.calibrated(chip.name, "training", stack_of(row))
+    width = interval.half_width(evidence, n_chips, mixture=mixture, calibration=calibration)
+    low_s, high_s = interval.around(step.step_s, width)
     ends = sorted(in_metric(row, setting, end_s) for end_s in (low_s, high_s))
     return Answer(
         estimated=in_metric(row, setting, step.step_s),

@@ -1,0 +1,48 @@
+"""`clustercast validate`."""
+
+from typing import Annotated
+
+import typer
+
+from clustercast.cli import options
+
+Files = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="FILE.csv",
+        show_default=False,
+        help="Measurements in the training or the serving form of bench/record/README.md. "
+        "Default: the published record of the package.",
+    ),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option("--where", metavar="COLUMN=VALUE", help="Only rows whose cell says so. May be repeated."),
+]
+Worst = Annotated[str, typer.Option("--worst", metavar="N", help="How many of the worst rows to show.")]
+Plot = Annotated[
+    str | None,
+    typer.Option("--plot", metavar="FILE", help="Draw estimated against published: .svg, .png, .html or .json."),
+]
+
+
+def validate(
+    files: Files = None,
+    *,
+    where: Where = None,
+    worst: Worst = "10",
+    plot: Plot = None,
+    calibration: options.Calibration = None,
+    json: options.Json = False,
+) -> None:
+    """How far the model is from published runs, or from your own."""
+    import clustercast
+    from clustercast import report
+
+    most = options.whole("--worst", worst) or 0
+    if plot is not None:
+        report.check_plot(plot)
+    result = clustercast.validate(files or (), where=tuple(where or ()), calibration=tuple(calibration or ()))
+    if plot is not None:
+        report.save_plot(result, plot)
+    report.show_validation(result, most, as_json=json)
