@@ -19,7 +19,8 @@ accuracy: ## draw estimated against published again: docs/accuracy_training.svg 
 
 fit:     ## fit the constants of catalog/data again: make fit MEASUREMENTS=folder
 	$(RUN) bench/fit_operations.py $(MEASUREMENTS)/operations
-	$(RUN) bench/fit_training.py $(MEASUREMENTS)/training.csv
+	$(RUN) bench/fit_training.py $(MEASUREMENTS)/training.csv --write --folds bench/results/training_folds.json
+	$(RUN) bench/fit_serving.py $(MEASUREMENTS)/serving.csv --write --folds
 
 bench:   ## how fast the model is on this machine, kept in bench/results
 	$(RUN) bench/plan_rate.py --keep bench/results/plan_rate.json

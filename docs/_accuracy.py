@@ -112,12 +112,30 @@ def unsupported_table(form: str) -> str:
 
 
 RESULTS: Final = DOCS.parent / "bench" / "results"
-SPLITS: Final = {
+LEFT_OUT: Final = {
     "in_sample": "in the fit",
     "configuration": "a fifth of the configurations out",
     "study": "study out",
     "chip": "chip out",
     "family": "family and its operation curves out",
+    "chip_out": "chip out",
+    "model_out": "model out",
+    "source_out": "campaign out",
+    "family_out": "family out",
+}
+GROUPS: Final = {
+    "rest": "all studies but vTrain",
+    "rest, dense": "dense models of these",
+    "mixtures": "mixtures of experts",
+    "Korthikanti": "Korthikanti et al. 2022, table 5",
+    "tpot_agg": "TPOT, one pool",
+    "tpot_agg_mtp": "TPOT, one pool, multi-token prediction",
+    "tpot_pools": "TPOT, pools apart",
+    "ttft_agg": "TTFT, one pool",
+    "ttft_pools": "TTFT, pools apart",
+    "ttft_static": "TTFT, static batch",
+    "offline": "offline throughput",
+    "offline_early_rocm": "offline throughput, early ROCm",
 }
 
 
@@ -127,21 +145,31 @@ def folds(form: str) -> Any:
     return json.loads((RESULTS / f"{form}_folds.json").read_text(encoding="utf-8"))
 
 
-def folds_table() -> str:
-    """Training: errors in the fit and left out of it, for the groups that have targets."""
-    found = folds("training")["splits"]
+def folds_table(form: str, *, short: bool = False) -> str:
+    """Errors in the fit and left out of it, for the groups that have targets.
+
+    short  median and p90 alone, the first groups and splits
+    """
+    found = folds(form)["splits" if form == "training" else "folds"]
+    splits = [split for split in LEFT_OUT if split in found]
+    names = [name for name in found["in_sample"] if name != "by_study"]
+    if short:
+        names = [
+            name for name in names if name not in ("rest, dense", "tpot_agg_mtp", "ttft_static", "offline_early_rocm")
+        ]
+        splits = [split for split in splits if not split.startswith("family")]
     lines = [
-        f"| median / p90 (mean, largest) | rows | {' | '.join(SPLITS.values())} |",
-        f"|---|---|{'---|' * len(SPLITS)}",
+        f"| {'median / p90' if short else 'median / p90 (mean)'} | rows | {' | '.join(LEFT_OUT[s] for s in splits)} |",
+        f"|---|---|{'---|' * len(splits)}",
     ]
-    for name in [name for name in found["in_sample"] if name != "by_study"]:
+    for name in names:
         cells = []
-        for split in SPLITS:
+        for split in splits:
             each = found[split][name]
-            cells.append(
-                f"{each['median']:.1%} / {each['p90']:.1%} ({each['mean']:.1%}, {each['largest']:.0%})"
-            )
-        lines.append(f"| {name} | {found['in_sample'][name]['n']} | {' | '.join(cells)} |")
+            more = "" if short else f" ({each['mean']:.1%})"
+            cells.append(f"{each['median']:.1%} / {each['p90']:.1%}{more}")
+        shown = GROUPS.get(name, name)
+        lines.append(f"| {shown} | {found['in_sample'][name]['n']:,} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -167,14 +195,43 @@ def parameters_table() -> str:
     lines = [
         "| parameter | value | s.e. | before the fit | without it: rest, mixtures, vTrain |",
         "|---|---|---|---|---|",
-        f"| (all of them) |  |  |  | {' , '.join(f'{each:.1%}' for each in start)} |",
+        f"| (all of them) |  |  |  | {', '.join(f'{each:.1%}' for each in start)} |",
     ]
     for each in found["parameters"]:
         removed = each["removed"]
         without = (removed["rest_mean"], removed["mixtures_mean"], removed["vtrain_mean"])
         error = f"{each['standard_error']:.2f} {'of its log-odds' if each['scale'] == 'log-odds' else 'of its log'}"
-        shown = " , ".join(f"{one:.1%}" for one in without)
+        shown = ", ".join(f"{one:.1%}" for one in without)
         lines.append(f"| {each['name']} | {each['value']:.3g} | {error} | {each['prior']:.3g} | {shown} |")
+    return "\n".join(lines)
+
+
+def serving_parameters_table() -> str:
+    """Serving: every fitted parameter, how sure it is, and how much more the median errs without it."""
+    found = folds("serving")["parameters"]
+    groups = list(found[0]["error_when_removed"])
+    lines = [
+        f"| parameter | value | s.e. of its log | before the fit | {' | '.join(GROUPS[g] for g in groups)} |",
+        f"|---|---|---|---|{'---|' * len(groups)}",
+    ]
+    for each in found:
+        more = " | ".join(f"{100.0 * each['error_when_removed'][group]:+.1f}" for group in groups)
+        lines.append(
+            f"| {_escaped(each['name'])} | {each['value']:.3g} | {each['standard_error']:.2g} | {each['prior']:.3g} "
+            f"| {more} |"
+        )
+    return "\n".join(lines)
+
+
+def serving_chips_table() -> str:
+    """Serving: errors in the fit by chip and metric."""
+    lines = ["| chip | metric | rows | median / p90 | bias |", "|---|---|---|---|---|"]
+    for chip, metrics in folds("serving")["by_chip"].items():
+        for metric, each in metrics.items():
+            lines.append(
+                f"| {chip} | {GROUPS.get(metric, metric)} | {each['n']} "
+                f"| {each['median']:.1%} / {each['p90']:.1%} | {each['bias']:+.1%} |"
+            )
     return "\n".join(lines)
 
 
@@ -182,7 +239,7 @@ def intervals_table() -> str:
     """Training: what the 80 % interval covers of runs that were left out, by evidence."""
     found = folds("training")["intervals"]
     lines = [
-        "| evidence | half width of ln(time) | median high / low | left out | covers, studies weighted | covers, rows |",
+        "| evidence | half width of ln(time) | median high / low | left out | covers, weighted | covers, by row |",
         "|---|---|---|---|---|---|",
     ]
     for evidence in ("measured_chip", "measured_family", "datasheet_only"):
@@ -195,10 +252,10 @@ def intervals_table() -> str:
     return "\n".join(lines)
 
 
-def fit_line() -> str:
+def fit_line(form: str) -> str:
     """How many parameters stand against how many rows."""
-    found = folds("training")
-    return f"{found['n_parameters']} parameters against {found['n_rows']:,} complete rows, {found['date']}."
+    found = folds(form)
+    return f"{len(found['parameters'])} parameters against {found['n_rows']:,} complete rows, {found['date']}."
 
 
 def write_plots() -> None:

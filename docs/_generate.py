@@ -182,24 +182,6 @@ def record_errors() -> list[tuple[dict[str, str], float]]:
         return [(row, record.time_error(row)) for row in csv.DictReader(file) if row["complete"] == "yes"]
 
 
-def accuracy_table() -> str:
-    """Error of the modelled step time by study and chip, over the shipped record."""
-    import statistics
-
-    groups: dict[tuple[str, str, str], list[float]] = {}
-    for row, error in record_errors():
-        kind = "mixture" if row["experts"] else "dense"
-        groups.setdefault((row["study"], row["chip"], kind), []).append(error)
-    lines = ["| study | chip | model | runs | median | mean | largest | bias |", "|---|---|---|---|---|---|---|---|"]
-    for (study, chip, kind), errors in sorted(groups.items()):
-        sizes = [abs(error) for error in errors]
-        lines.append(
-            f"| {study.split(' (')[0][:40]} | {chip} | {kind} | {len(errors)} | {statistics.median(sizes):.1%} "
-            f"| {statistics.mean(sizes):.1%} | {max(sizes):.1%} | {statistics.median(errors):+.1%} |"
-        )
-    return "\n".join(lines)
-
-
 def korthikanti_table() -> str:
     """The eight runs of Korthikanti et al. 2022, table 5, one by one."""
     from clustercast.studies.record import training as record

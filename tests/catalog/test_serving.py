@@ -15,6 +15,8 @@ PARTS = sorted(constants.table("precisions")["serving_parts"])
 def test_every_engine_has_every_number_with_its_source(name: str) -> None:
     found = serving.engine(name)
     assert found.load in ("loop", "static")
+    fitted = [number for number in found.constants.values() if "serving" in number.source and number.kind == "fitted"]
+    assert fitted
     assert tuple(found.record) == tuple(found.constants[field].value for field in records.Engine._fields)
     for number in found.constants.values():
         assert number.source

@@ -18,6 +18,7 @@ class EngineProfile(NamedTuple):
     name: str
     title: str
     load: str  # how its published figures were taken: loop, static
+    settled: bool  # false: nothing of it was fitted, or it scatters
     record: records.Engine
     constants: dict[str, Constant]
 
@@ -50,7 +51,7 @@ def engine(name: str, family: str = "", chip: str = "") -> EngineProfile:
     fields.update(overlay.fields("serving", chip, name))
     found = {field: constant(fields[field], field, data["sources"]) for field in records.Engine._fields}
     record = records.as_declared(records.Engine(**{field: number.value for field, number in found.items()}))
-    return EngineProfile(name, entry["title"], entry["load"], record, found)
+    return EngineProfile(name, entry["title"], entry["load"], entry.get("settled", True), record, found)
 
 
 def engine_of_row(name: str, date: str, family: str, chip: str = "") -> tuple[EngineProfile, str]:
@@ -77,11 +78,6 @@ def sixteen(chip: ChipProfile) -> str:
         if name in peaks:
             return name
     raise WrongInput(f"{chip.file}: {chip.name} states no 16-bit matmul peak", hint="--set chip.peak.bf16=...")
-
-
-def parts_of_recipe(recipe: constants.Recipe, chip: ChipProfile) -> ServingSilicon:
-    """A chip's records under a precision recipe's serving formats."""
-    return silicon(chip, *recipe.parts)
 
 
 def part(name: str) -> dict[str, Any]:

@@ -183,6 +183,7 @@ def serve_estimate(question: Question) -> tuple[Serving, str]:
     mixture = question.record.n_moe_layers > 0
     width, first_width = (
         interval.half_width(evidence, size, mixture=mixture, purpose=purpose)
+        + (0.0 if question.engine.settled else constants.default(purpose, "unknown_engine").value)
         for purpose in ("tpot_interval", "ttft_interval")
     )
     tpot_low, tpot_high = interval.around(done.tpot_s, width)

@@ -13,7 +13,7 @@ __all__ = ["check_plot", "save_plot", "show", "show_chips", "show_fabrics", "sho
 
 
 def show(result: Any, *, as_json: bool) -> None:
-    """Print one result: an estimate, a ranking of plans, a calibration, a verdict of rules or a profile of the catalogue."""
+    """Print one result: an estimate, a ranking of plans, a calibration, a verdict of rules, a profile."""
     document, blocks = _document(result) if as_json else None, [] if as_json else _blocks(result)
     _print(document, blocks)
 

@@ -49,6 +49,7 @@ class Case(NamedTuple):
     n_chips: int
     metric: str
     engine: str
+    settled: bool
     precision: str
     said: tuple[str, ...]
 
@@ -101,11 +102,11 @@ def assumed(field: str) -> float:
 
 
 @kept
-def half_width(evidence: str, metric: str, *, mixture: bool, known: bool) -> float:
+def half_width(evidence: str, metric: str, *, mixture: bool, settled: bool) -> float:
     """Half width of the interval of a row's ln(time)."""
     purpose = {"ttft_ms": "ttft_interval", "tpot_ms": "tpot_interval"}.get(metric, "throughput_interval")
     width = interval.half_width(evidence, 1, mixture=mixture, purpose=purpose)
-    return width if known else width + constants.default(purpose, "unknown_engine").value
+    return width if settled else width + constants.default(purpose, "unknown_engine").value
 
 
 def count(row: dict[str, str], field: str, default: int) -> int:
@@ -218,6 +219,7 @@ def case_of(row: dict[str, str]) -> Case:
         n_chips,
         metric,
         engine.name,
+        engine.settled,
         f"{precision}, {kv} cache",
         said,
     )
@@ -251,7 +253,7 @@ def answer_of(row: dict[str, str]) -> Answer:
     value = in_metric(case, done)
     evidence = interval.evidence_of(numbers.chip_of(row), "serving")
     mixture = case.setting.model.n_moe_layers > 0
-    width = half_width(evidence, case.metric, mixture=mixture, known=case.engine != "generic")
+    width = half_width(evidence, case.metric, mixture=mixture, settled=case.settled)
     low, high = interval.around(value, width)
     terms = {
         "compute": done.decode_compute_s,

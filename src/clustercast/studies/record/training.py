@@ -74,7 +74,7 @@ def model_of(row: dict[str, str]) -> records.Model:
 
 
 def plan_of(row: dict[str, str], *, sharded: bool, schedule: int = records.SCHEDULE_1F1B) -> records.Plan:
-    """The plan of a row. An unstated ZeRO stage is 1 where the stack shards its optimizer; the schedule is the stack's."""
+    """The plan of a row; the schedule is the stack's. An unstated ZeRO stage is 1 where it shards its optimizer."""
     zero = number(row, "zero", 1 if sharded else 0)
     recompute = RECOMPUTE[row.get("recompute") or ""]
     tp, pp, cp = number(row, "TP", 1), number(row, "PP", 1), number(row, "CP", 1) or 1
