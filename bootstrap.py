@@ -31,7 +31,8 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "clustercast-stamp.json"
-EXTRAS_OF = {"check": ("dev", "fit"), "docs": ("dev", "fit"), "python": ("dev", "fit")}
+USUAL_EXTRAS = ("all",)  # whoever starts here gets every verb and option, with what only some of them need
+EXTRAS_OF = {"check": ("all", "dev"), "docs": ("all", "dev"), "python": ("all", "dev")}
 PIP_TAIL_LINES = 15
 PIP_LINE_LENGTH = 300
 
@@ -213,7 +214,7 @@ def check(pytest_arguments: list[str]) -> int:
 
 def main(arguments: list[str]) -> int:
     verb = arguments[0] if arguments else "--help"
-    set_up(set(EXTRAS_OF.get(verb, ())))
+    set_up(set(EXTRAS_OF.get(verb, USUAL_EXTRAS)))
     if verb == "check":
         return check(arguments[1:])
     if verb == "docs":

@@ -99,7 +99,7 @@ class Parameter(NamedTuple):
 
 
 def parameters() -> list[Parameter]:
-    """What is fitted: 39 numbers."""
+    """What is fitted: 40 numbers."""
     found = [
         Parameter(f"base.{field}", prior, low, high)
         for field, prior, low, high in (
@@ -110,7 +110,8 @@ def parameters() -> list[Parameter]:
             ("expert_traffic_factor", 1.0, 0.5, 3.0),
             ("attention_factor", 1.0, 0.7, 1.5),
             ("kv_factor", 1.0, 0.75, 1.4),
-            ("expert_imbalance", 0.12, 0.02, 0.25),
+            ("expert_imbalance", 0.7, 0.3, 1.6),
+            ("exchange_s", 3e-5, 5e-6, 6e-5),
             ("launch_factor", 0.9, 0.4, 1.6),
             ("distinct_exponent", 0.95, 0.75, 1.0),
             ("layer_s", 6e-6, 1e-6, 2.5e-5),

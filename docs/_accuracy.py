@@ -193,7 +193,7 @@ def parameters_table() -> str:
     inside = found["splits"]["in_sample"]
     start = (inside["rest"]["mean"], inside["mixtures"]["mean"], inside["vTrain, single node"]["mean"])
     lines = [
-        "| parameter | value | s.e. | before the fit | without it: rest, mixtures, vTrain |",
+        "| parameter | value | s.e. | before the fit (spread) | without it: other studies, mixtures, vTrain |",
         "|---|---|---|---|---|",
         f"| (all of them) |  |  |  | {', '.join(f'{each:.1%}' for each in start)} |",
     ]
@@ -202,7 +202,8 @@ def parameters_table() -> str:
         without = (removed["rest_mean"], removed["mixtures_mean"], removed["vtrain_mean"])
         error = f"{each['standard_error']:.2f} {'of its log-odds' if each['scale'] == 'log-odds' else 'of its log'}"
         shown = ", ".join(f"{one:.1%}" for one in without)
-        lines.append(f"| {each['name']} | {each['value']:.3g} | {error} | {each['prior']:.3g} | {shown} |")
+        before = f"{each['prior']:.3g} ({each['prior_spread']:.2f})"
+        lines.append(f"| {each['name']} | {each['value']:.3g} | {error} | {before} | {shown} |")
     return "\n".join(lines)
 
 

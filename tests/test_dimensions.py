@@ -161,7 +161,7 @@ BYTES_BORN: dict[str, set[str]] = {
 SCORES_OF_5_BYTES = {"saved_bytes"}  # softmax and dropout of unfused attention
 STATES_OF_32_BITS = {"kv_sequence_bytes", "decode_mixers"}  # of linear attention
 # Formulas that hold for mixtures of experts only.
-NEED_EXPERTS = {"routed_mlp_cost", "experts_work"}
+NEED_EXPERTS = {"routed_mlp_cost", "experts_work", "beside_s"}
 KINDS = ("dense", "windowed", "mixture", "latent", "indexed", "hybrid")
 
 

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from clustercast.studies.calibrate import Calibrated
     from clustercast.studies.plan import PlanRanking
     from clustercast.studies.rules import RulesResult
+    from clustercast.studies.serving.crossover import Crossover
+    from clustercast.studies.serving.pools import Pools
+    from clustercast.studies.serving.result import ServeResult
+    from clustercast.studies.size import Size
     from clustercast.studies.validate import Validation
 
 __version__ = "0.1.0"
@@ -28,13 +32,18 @@ __all__ = [
     "calibrate",
     "chip",
     "chips",
+    "crossover",
     "estimate",
     "fabric",
     "fabrics",
     "model",
     "models",
     "plan",
+    "pools",
     "rules",
+    "serve",
+    "size_serve",
+    "size_train",
     "validate",
 ]
 
@@ -126,6 +135,66 @@ def plan(
         return rank(asked, top)
 
 
+def serve(
+    chip: str,
+    model: str,
+    *,
+    n_chips: int | None = None,
+    input_len: int | str | None = None,
+    output_len: int | str | None = None,
+    lengths: "str | Path | None" = None,
+    concurrency: int | None = None,
+    rate: float | None = None,
+    ttft_s: float | None = None,
+    tpot_s: float | None = None,
+    percentile: int | None = None,
+    engine: str = "vllm",
+    precision: str | None = None,
+    plan: str = "",
+    hit_fraction: float = 0.0,
+    n_drafts: float | None = None,
+    accepted_tokens: float | None = None,
+    frontier: bool = False,
+    fabric: str | None = None,
+    settings: tuple[str, ...] = (),
+    calibration: "str | Path | Sequence[str | Path]" = (),
+) -> "ServeResult":
+    """How fast a model serves under a load or objectives, and with which plan.
+
+    Without a load: the plan and batch with the most tokens per second under the objectives (TPOT 50 ms if none).
+    With one: the plan with the fewest chips that meets the objectives, or the fastest where there is none.
+
+    input_len        tokens of a prompt, or its percentiles: "p50=1k,p90=8k"; likewise output_len
+    lengths          instead of both, a CSV file with the columns input, output and, if need be, weight
+    concurrency      load: requests in flight on all chips, each that ends replaced at once
+    rate             load: requests per second at random times; only then are there percentiles
+    percentile       of requests that meet the objectives, 50, 90 or 99; None: their mean does
+    plan             what is fixed: "tp=8,dp=4,ep=32,replicas=2,batch=96,chunk=8192"; the rest is searched
+    hit_fraction     share of a prompt that the prefix cache holds
+    accepted_tokens  that a step yields per sequence when it guesses n_drafts
+    frontier         also the Pareto set of throughput per chip against speed per user
+
+    Raises errors.WrongInput (exit status 2 of the command line) and errors.NoAnswer (3), with the nearest there is.
+
+    >>> done = serve("h100", "llama-3.1-8b", n_chips=1, input_len=1024, output_len=128, plan="tp=1,pp=1,dp=1,batch=32")
+    >>> done.batch, done.ttft_ms_low < done.ttft_ms < done.ttft_ms_high
+    (32.0, True)
+    """
+    import os
+
+    from clustercast.catalog import overlay
+    from clustercast.studies.serving.question import ServeAsked
+    from clustercast.studies.serving.result import serve as answer
+
+    asked = ServeAsked(
+        chip, model, n_chips, input_len, output_len, None if lengths is None else os.fspath(lengths), engine, precision,
+        fabric, concurrency, rate, ttft_s, tpot_s, percentile, plan, hit_fraction, n_drafts, accepted_tokens,
+        tuple(settings),
+    )  # fmt: skip
+    with overlay.of_files(calibration):
+        return answer(asked, frontier=frontier)
+
+
 def calibrate(
     files: "str | Path | Sequence[str | Path]",
     *,
@@ -138,6 +207,7 @@ def calibrate(
     operation: str | None = None,
     output: "str | Path" = "calibration.yaml",
     force: bool = False,
+    keep_anyway: bool = False,
     calibration: "str | Path | Sequence[str | Path]" = (),
 ) -> "Calibrated":
     """Fit the constants that a user's own measurements identify, and write them as an overlay for `calibration=`.
@@ -146,6 +216,7 @@ def calibrate(
     chip         what was measured, for files that do not say; likewise fabric, stack, engine, n_ranks, n_hosts
     operation    all-reduce, all-gather, reduce-scatter, all-to-all or send, where nccl-tests output does not say
     output       the overlay; a file that is there and is none is kept unless `force`
+    keep_anyway  write it even where the model describes the measurements worse than before
     calibration  overlays to start from
 
     Raises errors.WrongInput for files and options that are wrong; errors.NoAnswer for too little, contradictory or
@@ -157,9 +228,216 @@ def calibrate(
     from clustercast.studies.calibrate import Options
     from clustercast.studies.calibrate import calibrate as run
 
-    options = Options(chip, fabric, stack, engine, n_ranks, n_hosts, operation, str(output), force)
+    options = Options(chip, fabric, stack, engine, n_ranks, n_hosts, operation, str(output), force, keep_anyway)
     with overlay.of_files(calibration):
         return run([files] if isinstance(files, (str, os.PathLike)) else files, options)
+
+
+def pools(
+    prefill_chip: str,
+    decode_chip: str,
+    model: str,
+    *,
+    n_chips: int | None = None,
+    prefill_count: int | None = None,
+    decode_count: int | None = None,
+    input_len: int | str | None = None,
+    output_len: int | str | None = None,
+    lengths: str | None = None,
+    rate: float | None = None,
+    ttft_s: float | None = None,
+    tpot_s: float | None = None,
+    percentile: str = "mean",
+    precision: str | None = None,
+    prefill_precision: str | None = None,
+    decode_precision: str | None = None,
+    prefill_plan: str = "",
+    decode_plan: str = "",
+    engine: str = "vllm",
+    hit_fraction: float = 0.0,
+    n_drafts: float | None = None,
+    accepted_tokens: float | None = None,
+    settings: tuple[str, ...] = (),
+    compare: bool = True,
+    calibration: "str | Path | Sequence[str | Path]" = (),
+) -> "Pools":
+    """Prefill and decode in pools of their own, each on its own chip: the best split, and whether it pays.
+
+    n_chips     of both pools, split so that a token costs least; or prefill_count and decode_count
+    rate        requests per second; None: the most that hold the objectives
+    ttft_s      objective on time to first token: mean, or the percentile ("p50", "p90", "p99"); tpot_s: mean
+    settings    "prefill-chip.hbm_bandwidth=6TB/s", "decode-chip.price_rent=1.1USD/h", "fabric.oversubscription=2"
+    compare     judge either chip alone too, in one pool and in two
+
+    Raises errors.WrongInput and errors.NoAnswer.
+
+    >>> found = pools("h100", "h20", "llama-3.1-70b", n_chips=32, compare=False)
+    >>> found.prefill.count + found.decode.count, found.tpot_ms <= 50.0
+    (32, True)
+    """
+    from clustercast.catalog import overlay
+    from clustercast.studies.serving.pools import PoolsAsked, Side, settings_of
+    from clustercast.studies.serving.pools import pools as split
+
+    own = settings_of(tuple(settings), ("prefill-chip", "decode-chip"))
+    asked = PoolsAsked(
+        model=model,
+        prefill=Side(prefill_chip, prefill_count, prefill_plan, prefill_precision or precision, engine, None, own[0]),
+        decode=Side(decode_chip, decode_count, decode_plan, decode_precision or precision, engine, None, own[1]),
+        count=n_chips,
+        input_len=input_len,
+        output_len=output_len,
+        lengths=lengths,
+        ttft_s=ttft_s,
+        tpot_s=tpot_s,
+        percentile=percentile,
+        rate=rate,
+        hit_fraction=hit_fraction,
+        n_drafts=n_drafts,
+        accepted_tokens=accepted_tokens,
+    )
+    with overlay.of_files(calibration):
+        return split(asked, compare=compare)
+
+
+def size_train(
+    chips: "str | Sequence[str]",
+    model: str,
+    days: float,
+    *,
+    tokens: float | None = None,
+    global_batch: int | None = None,
+    seq_len: int | None = None,
+    precision: str | None = None,
+    plan: str = "",
+    fabric: str | None = None,
+    stack: str | None = None,
+    settings: tuple[str, ...] = (),
+    calibration: "str | Path | Sequence[str | Path]" = (),
+) -> "Size":
+    """The fewest chips of each type that finish training in so many days, failures and restarts included.
+
+    Counts are whole scale-up domains, or parts of one: `estimate` at the count meets the days, one less does not.
+    settings  "h20.price_rent=1.1USD/h" for one chip as it was named, "chip." and "fabric." for all
+
+    Raises errors.WrongInput; errors.NoAnswer where no number of any of the chips is enough.
+
+    >>> found = size_train("h100", "llama-3.1-8b", 30, tokens=1e11, plan="tp=1,pp=1,cp=1,zero=1")
+    >>> found.rows[0].days <= 30 and found.rows[0].count_low <= found.rows[0].count <= found.rows[0].count_high
+    True
+    """
+    from clustercast.catalog import overlay
+    from clustercast.studies.serving.pools import settings_of
+    from clustercast.studies.size import TrainAsked
+    from clustercast.studies.size import size_train as fewest
+
+    names = (chips,) if isinstance(chips, str) else tuple(chips)
+    own = tuple(settings_of(tuple(settings), names)) if names else ()
+    asked = TrainAsked(names, model, days, tokens, global_batch, seq_len, precision, plan, fabric, stack, own)
+    with overlay.of_files(calibration):
+        return fewest(asked)
+
+
+def size_serve(
+    chips: "str | Sequence[str]",
+    model: str,
+    rate: float,
+    *,
+    input_len: int | str | None = None,
+    output_len: int | str | None = None,
+    lengths: str | None = None,
+    ttft_s: float | None = None,
+    tpot_s: float | None = None,
+    percentile: int | None = None,
+    precision: str | None = None,
+    plan: str = "",
+    engine: str = "vllm",
+    hit_fraction: float = 0.0,
+    n_drafts: float | None = None,
+    accepted_tokens: float | None = None,
+    fabric: str | None = None,
+    settings: tuple[str, ...] = (),
+    calibration: "str | Path | Sequence[str | Path]" = (),
+) -> "Size":
+    """The fewest chips of each type that serve so many requests per second under objectives, arrivals at random.
+
+    `serve` at the count meets them; one chip less does not. Other arguments are those of `serve`.
+
+    Raises errors.WrongInput; errors.NoAnswer where no number of any of the chips is enough.
+
+    >>> found = size_serve("h100", "llama-3.1-8b", 20, input_len=1024, output_len=128, plan="tp=1,pp=1")
+    >>> found.rows[0].tpot_ms <= 50
+    True
+    """
+    from clustercast.catalog import overlay
+    from clustercast.studies.serving.pools import settings_of
+    from clustercast.studies.size import RateAsked
+    from clustercast.studies.size import size_serve as fewest
+
+    names = (chips,) if isinstance(chips, str) else tuple(chips)
+    asked = RateAsked(
+        chips=names,
+        model=model,
+        rate=rate,
+        input_len=input_len,
+        output_len=output_len,
+        lengths=lengths,
+        ttft_s=ttft_s,
+        tpot_s=tpot_s,
+        percentile=percentile,
+        precision=precision,
+        plan=plan,
+        engine=engine,
+        hit_fraction=hit_fraction,
+        n_drafts=n_drafts,
+        accepted_tokens=accepted_tokens,
+        fabric=fabric,
+        settings=tuple(settings_of(tuple(settings), names)) if names else (),
+    )
+    with overlay.of_files(calibration):
+        return fewest(asked)
+
+
+def crossover(
+    chip: str,
+    other: str,
+    model: str,
+    *,
+    n_chips: int | None = None,
+    batches: "Sequence[int]" = (),
+    contexts: "Sequence[int]" = (),
+    precision: str | None = None,
+    other_precision: str | None = None,
+    plan: str = "",
+    engine: str = "vllm",
+    settings: tuple[str, ...] = (),
+    calibration: "str | Path | Sequence[str | Path]" = (),
+) -> "Crossover":
+    """Where one chip serves faster than another: tokens per second per chip and per dollar, by batch, context, phase.
+
+    n_chips   of each chip; None: the fewest on which both hold the model
+    batches   sequences on all chips; contexts in tokens; empty: powers of two
+    plan      layout of a replica, the same for all; empty: the best of each chip at each point
+    settings  "chip.hbm_bandwidth=6TB/s", "other.price_rent=1.9USD/h" and the like
+
+    Raises errors.WrongInput and errors.NoAnswer.
+
+    >>> found = crossover("h20", "h100", "llama-3.1-70b", batches=(8,), contexts=(4096,))
+    >>> found.cell("decode", 8, 4096).ratio > 1.0 > found.cell("prefill", 8, 4096).ratio
+    True
+    """
+    from clustercast.catalog import overlay
+    from clustercast.studies.serving.crossover import CrossoverAsked
+    from clustercast.studies.serving.crossover import crossover as compare
+    from clustercast.studies.serving.pools import settings_of
+
+    own, others = settings_of(tuple(settings), ("chip", "other"))
+    asked = CrossoverAsked(
+        chip, other, model, n_chips, tuple(batches), tuple(contexts), precision, other_precision, plan, engine,
+        own, others,
+    )  # fmt: skip
+    with overlay.of_files(calibration):
+        return compare(asked)
 
 
 def chips() -> list[str]:

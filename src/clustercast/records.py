@@ -91,13 +91,14 @@ class Stack(NamedTuple):
     attention_factor: float  # rate of this stack's attention kernels over the measured ones of the family
     misaligned_factor: float  # rate of attention matmuls whose head size is no multiple of 8, over that of aligned ones
     expert_factor: float  # rate of grouped expert matmuls over dense ones, many rows per expert
-    expert_half_width: float  # short side of an expert's matrix at which that rate is halved
+    expert_half_width: float  # side of an expert's matrix (geometric mean) at which that rate is halved
     host_layer_forward_s: float  # host work per layer and micro-batch
     host_layer_backward_s: float
     host_moe_layer_s: float  # more of it in a mixture-of-experts layer
     host_microbatch_s: float
     host_step_s: float
     host_join: float  # 0: the slower of host and device sets the pace; 4: their times add (see roofline.join_s)
+    gradient_wire_factor: float  # bytes of a gradient on the wire over the recipe's
     tp_overlap: float  # share of the communication that can hide where there is compute beside it
     cp_overlap: float
     ep_overlap: float
@@ -320,6 +321,9 @@ class ServingJob(NamedTuple):
     batch: float  # sequences in flight on one replica
     n_drafts: float  # tokens guessed beside the next one in a step (0: none)
     accepted_tokens: float  # tokens that a step yields per sequence, the sure one included (1 without guessing)
+    hit_fraction: float = 0.0  # of a prompt that the prefix cache holds
+    input_square_factor: float = 1.0  # mean square of the lengths over the square of their mean: 1 where all are equal
+    output_square_factor: float = 1.0
 
 
 class ServingPrecision(NamedTuple):
@@ -350,13 +354,24 @@ class Engine(NamedTuple):
     matmul_memory_factor: float  # time of weight reading over the micro-benchmark
     expert_factor: float  # the same two for grouped expert matmuls
     expert_memory_factor: float
+    grouped_fraction: float  # of peak, of the engine's own grouped matmuls; 0: the chip's measured fused layers hold
+    grouped_memory_fraction: float  # of HBM bandwidth
+    grouped_join: float  # as matmul_join
+    grouped_tile_rows: float
+    grouped_launch_s: float
     distinct_exponent: float  # tokens choose as few experts as so small a power of them would, choosing freely
     expert_traffic_factor: float  # traffic of the tokens' activations in a mixture layer over the ideal count
     attention_factor: float  # time of prefill attention over the micro-benchmark
     kv_factor: float  # time of decode attention over the micro-benchmark
-    expert_imbalance: float  # extra expert time per doubling of EP, from unequal routing
+    expert_imbalance: float  # standard deviation of the tokens of an expert over their mean, after balancing
+    redundant_experts: float  # copies of routed experts that a mixture layer holds more
     all_reduce_s: float  # start of a small all-reduce inside a captured graph
-    exchange_s: float  # start of a dispatch and its combine
+    exchange_s: float  # start of a dispatch or a combine of few tokens, sent straight to every chip
+    forward_s: float  # start of one of many tokens: counted first, one copy a node, forwarded inside
+    direct_tokens: float  # most tokens of a rank that are sent straight
+    forward_core_fraction: float  # of the compute, which an exchange of many tokens takes beside it
+    exchange_overlap: float  # share of an exchange that can hide behind the compute beside it
+    micro_batches: float  # parts that a step of a mixture is cut into so that one computes while another exchanges
     prefill_step_s: float  # per prefill: scheduling, eager launches
     first_token_s: float  # of a request outside the device: tokenising, transport, admission
     handover_s: float  # more of it where a prefill pool hands the cache to a decode pool

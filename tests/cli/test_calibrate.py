@@ -1,6 +1,7 @@
 """`clustercast calibrate` and what every other command does with its file."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,9 @@ def test_a_command_takes_the_file_and_says_what_it_took(cli: Cli, nccl: Path, ve
     assert said["source"].startswith("mine.yaml: fitted to ")
     text = cli(verb, *QUESTION, "--calibration", "mine.yaml")
     assert text.status == 0
+    assert "calibrated with mine.yaml: fraction" in text.out
+    assert " of nvlink4 on h100-sxm5-80gb, fitted to" in " ".join(text.out.split())
+    assert "calibrated with" not in cli(verb, *QUESTION).out
 
 
 def test_too_little_data_is_no_answer_with_its_numbers(cli: Cli, nccl: Path) -> None:
@@ -106,7 +110,51 @@ def test_without_scipy_it_says_what_to_install(cli: Cli, nccl: Path, monkeypatch
     monkeypatch.setitem(__import__("sys").modules, "scipy.optimize", None)
     done = cli("calibrate", "run.txt", "--chip", "h100")
     assert done.status == 2
-    assert done.err == "error: scipy is not installed, and calibrate fits with it\nhint: install clustercast[fit]\n"
+    hint = "hint: pip install 'clustercast[fit]'"
+    assert done.err == f"error: scipy is not installed, and calibrate fits with it\n{hint}\n"
+
+
+def test_three_runs_narrow_no_interval(cli: Cli, nccl: Path) -> None:
+    rows = synthetic.step_rows()[::4]
+    Path("steps.csv").write_text(synthetic.step_csv({}, lambda seconds: 1.1 * seconds, rows), encoding="utf-8")
+    done = cli("calibrate", "steps.csv", "--output", "mine.yaml")
+    assert done.status == 0
+    assert "All of it is 1.1 times slower than in the catalogue" in done.out
+    assert "estimates keep the interval of published runs" in " ".join(done.out.split())
+
+    def width(*options: str) -> float:
+        training = cli("estimate", *QUESTION, "--stack", "megatron-core", "--json", *options).document["training"]
+        return float(training["step_s_high"] / training["step_s_low"])
+
+    assert width("--calibration", "mine.yaml") == pytest.approx(width(), rel=1e-12)
+
+
+def test_a_dozen_runs_narrow_it_for_what_they_were_like(cli: Cli, nccl: Path) -> None:
+    text = synthetic.step_csv({}, lambda seconds: 1.1 * seconds)
+    Path("steps.csv").write_text(text, encoding="utf-8")
+    done = cli("calibrate", "steps.csv", "--output", "mine.yaml")
+    assert "80 % interval of dense models in bf16 on about 8 to 64 chips: ±5.1 %" in " ".join(done.out.split())
+    assert max(map(len, done.out.splitlines())) <= 80
+
+    def width(*options: str) -> float:
+        training = cli("estimate", *QUESTION, "--stack", "megatron-core", "--json", *options).document["training"]
+        return float(training["step_s_high"] / training["step_s_low"])
+
+    own = ("--calibration", "mine.yaml")
+    assert width("--precision", "bf16", *own) == pytest.approx(math.exp(0.1))
+    assert width("--precision", "fp8", *own) == pytest.approx(width("--precision", "fp8"))
+
+
+def test_what_makes_the_model_worse_is_refused_unless_wanted(cli: Cli, nccl: Path) -> None:
+    Path("steps.csv").write_text(synthetic.step_csv({}, synthetic.noisy(0, 0.03)), encoding="utf-8")
+    done = cli("calibrate", "steps.csv", "--json")
+    assert done.status == 3
+    assert set(done.document["numbers"]) == {"error_before", "error_after", "error_left_out"}
+    assert not Path("calibration.yaml").exists()
+    done = cli("calibrate", "steps.csv", "--keep-anyway", "--json")
+    assert done.status == 0
+    assert any("points that it has not seen" in each for each in done.document["warnings"])
+    assert Path("calibration.yaml").exists()
 
 
 def test_control_characters_of_a_file_never_reach_the_terminal(cli: Cli, nccl: Path) -> None:
@@ -129,3 +177,6 @@ def test_validate_judges_with_the_calibration(cli: Cli, nccl: Path) -> None:
     before = median()
     assert median("--calibration", "mine.yaml") < 0.03 < before
     assert median() == before
+    said = " ".join(cli("validate", "steps.csv", "--calibration", "mine.yaml").out.split())
+    assert "calibrated with mine.yaml: " in said
+    assert "of megatron-core on h100-sxm5-80gb, fitted to 12 points; 12 of 12 rows rest on it" in said

@@ -57,6 +57,21 @@ def test_a_file_of_neither_form_is_wrong_input(cli: Cli, tmp_path: Path) -> None
     assert done.err.startswith(f"error: {path}:1: is neither form of measurements")
 
 
+def test_a_filter_takes_the_short_name_of_a_chip_and_a_wrong_one_is_helped(cli: Cli) -> None:
+    document = cli("validate", RECORD, "--where", "chip=v100", "--json").document
+    assert {row["chip"] for row in document["rows"]} == {"v100-sxm2-32gb"}
+    done = cli("validate", RECORD, "--where", "chip=w100")
+    assert done.status == 2
+    assert done.err.startswith("error: --where: no row has chip=w100\nhint: there are ")
+
+
+def test_a_number_of_rows_below_none_is_said_so(cli: Cli) -> None:
+    for text in ("-1", "many", "1.5"):
+        done = cli("validate", RECORD, "--worst", text)
+        assert (done.status, done.out) == (2, "")
+        assert done.err == f"error: --worst: expected a whole number, 0 or more, got {text!r}\n"
+
+
 def test_a_file_without_rows_and_one_without_complete_rows_are_said_so(cli: Cli, tmp_path: Path) -> None:
     header, first, *_ = Path(RECORD).read_text("utf-8").splitlines()
     empty, none = tmp_path / "empty.csv", tmp_path / "none.csv"

@@ -11,10 +11,13 @@ from clustercast.physics.collectives import (
     Spread,
     all_reduce_s,
     all_to_all_s,
+    direct_exchange_s,
     dispatch_s,
     distinct_nodes,
     even_all_to_all_s,
     exchange_bytes_per_s,
+    exchange_stream_s,
+    forwarded_exchange_s,
     hops,
     latency_s,
     launch_s,
@@ -42,6 +45,9 @@ COLLECTIVES: dict[str, Callable[[float, Spread, Cluster], float]] = {
         payload_bytes, 1.0, 8.0, 8, 4, 1.0, where, cluster
     ),
     "stream": stream_s,
+    "exchange": lambda payload, where, cluster: exchange_stream_s(payload, 0.5 * payload, where, cluster),
+    "direct": lambda payload, where, cluster: direct_exchange_s(payload, 1.0, 8.0, 4e-5, where, cluster),
+    "forwarded": lambda payload, where, cluster: forwarded_exchange_s(payload, 1.0, 8.0, 8, 4, 2e-4, where, cluster),
 }
 TIERS = ("package", "scale_up", "rail", "spine")
 

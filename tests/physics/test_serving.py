@@ -13,12 +13,14 @@ from clustercast.physics.parameters import matmul_active_params, total_params
 from clustercast.physics.roofline import touched_experts
 from clustercast.physics.serving import (
     Work,
+    beside_s,
     closed_loop,
     decode_attention,
     decode_mixers,
     decode_pass,
     decode_pool,
     experts_work,
+    exposed_exchange_s,
     free_bytes,
     head_work,
     in_flight_limit,
@@ -26,6 +28,8 @@ from clustercast.physics.serving import (
     kv_token_bytes,
     layers_work,
     matmul_work,
+    n_parts,
+    once_exchange_s,
     prefill_attention,
     prefill_mixers,
     prefill_pass,
@@ -37,7 +41,10 @@ from clustercast.physics.serving import (
     small_all_reduce_s,
     static_batch,
     step_comm_s,
+    step_exchange_s,
+    step_reduce_s,
     sum_of,
+    unequal_factor,
 )
 from clustercast.records import Load, Serving, ServingJob, ServingPlan, ServingSetting
 
@@ -62,7 +69,12 @@ def faster_chip(setting: ServingSetting, memory: float, compute: float) -> Servi
 def neutral(setting: ServingSetting) -> ServingSetting:
     """The same setting under an engine that adds nothing to the kernels."""
     engine = setting.engine._replace(
-        matmul_memory_factor=1.0, expert_memory_factor=1.0, expert_traffic_factor=0.0, distinct_exponent=1.0
+        matmul_memory_factor=1.0,
+        expert_memory_factor=1.0,
+        expert_traffic_factor=0.0,
+        distinct_exponent=1.0,
+        redundant_experts=0.0,
+        grouped_fraction=0.0,
     )
     return setting._replace(engine=engine)
 
@@ -191,7 +203,7 @@ def test_the_largest_batch_fits_and_one_more_does_not(question: Served) -> None:
 def test_one_chip_holds_every_parameter(question: Served) -> None:
     model = question.setting.model._replace(tied=0, other_params=0.0)
     precision = question.setting.precision
-    setting = question.setting._replace(
+    setting = neutral(question.setting)._replace(
         model=model, precision=precision._replace(expert_weight_bytes=precision.weight_bytes)
     )
     expected = total_params(model) * precision.weight_bytes
@@ -242,6 +254,68 @@ def test_no_part_of_a_step_is_negative(question: Served) -> None:
 def test_tensor_parallelism_never_adds_weights_to_a_chip(question: Served) -> None:
     setting, _, plan = question
     assert projection_params(setting.model, plan.tp) <= projection_params(setting.model, 1)
+
+
+def wide(question: Served) -> tuple[ServingSetting, ServingPlan]:
+    """The same mixture over 8 attention ranks and as many ranks of experts."""
+    return question.setting, ServingPlan(1, 1, 8, 8, 1)
+
+
+@given(rows=st.floats(1.0, 1e6), n_experts=st.integers(8, 512), ep=st.integers(1, 512), imbalance=st.floats(0.0, 2.0))
+def test_the_busiest_rank_has_the_mean_at_least_and_everything_at_most(
+    rows: float, n_experts: int, ep: int, imbalance: float
+) -> None:
+    factor = unequal_factor(rows, float(n_experts), float(ep), imbalance)
+    assert 1.0 <= factor <= ep
+    assert factor <= unequal_factor(rows, float(n_experts), float(ep), 1.1 * imbalance) * SLACK
+    assert rows * factor <= 1.1 * rows * unequal_factor(1.1 * rows, float(n_experts), float(ep), imbalance) * SLACK
+
+
+@given(question=questions("mixture", "latent"), tokens=st.integers(1, 4096))
+def test_overlap_hides_no_more_than_the_exchange(question: Served, tokens: int) -> None:
+    setting, plan = wide(question)
+    engine = setting.engine._replace(forward_core_fraction=0.0)
+    raw_s = step_exchange_s(float(tokens), setting, plan)
+    for micro_batches in (1.0, 2.0):
+        for overlap in (0.0, 0.6, 1.0):
+            now = setting._replace(engine=engine._replace(exchange_overlap=overlap, micro_batches=micro_batches))
+            late_s = exposed_exchange_s(float(tokens), 8.0 * tokens, 1e-3, now, plan)
+            cut = n_parts(float(tokens), now, plan)
+            whole_s = cut * step_exchange_s(tokens / cut, now, plan)
+            assert (1.0 - overlap) * whole_s <= late_s * SLACK
+            assert late_s <= whole_s * SLACK
+            assert cut <= micro_batches
+    bare = setting._replace(engine=engine._replace(exchange_overlap=0.0, micro_batches=1.0))
+    assert exposed_exchange_s(float(tokens), 8.0 * tokens, 1e-3, bare, plan) == raw_s
+
+
+@given(question=questions("mixture", "latent"), tokens=st.integers(2, 4096))
+def test_cores_that_an_exchange_takes_are_missed(question: Served, tokens: int) -> None:
+    setting, plan = wide(question)
+    engine = setting.engine._replace(exchange_overlap=1.0, micro_batches=2.0, direct_tokens=1.0)
+    free, busy = (setting._replace(engine=engine._replace(forward_core_fraction=share)) for share in (0.0, 0.2))
+    asked = (float(tokens), 8.0 * tokens, 1.0)
+    assert exposed_exchange_s(*asked, free, plan) <= exposed_exchange_s(*asked, busy, plan)
+
+
+@given(question=questions("mixture"), tokens=st.integers(1, 512))
+def test_the_faster_kernel_exchanges(question: Served, tokens: int) -> None:
+    setting, plan = wide(question)
+    slow = setting._replace(engine=setting.engine._replace(forward_s=10.0))
+    assert once_exchange_s(float(tokens), 2.0, setting, plan) <= once_exchange_s(float(tokens), 2.0, slow, plan)
+    assert step_comm_s(float(tokens), setting, plan) == (
+        step_reduce_s(float(tokens), setting, plan) + step_exchange_s(float(tokens), setting, plan)
+    )
+
+
+@given(question=questions("mixture"), tokens=st.integers(1, 512))
+def test_one_batch_hides_an_exchange_behind_part_of_its_experts(question: Served, tokens: int) -> None:
+    setting, _, _ = question
+    model = setting.model._replace(shared_ffn=0)
+    setting = setting._replace(model=model)
+    beside = beside_s(float(tokens), float(tokens), setting, ALONE)
+    experts = experts_work(float(tokens), setting, ALONE)
+    assert 0.0 < beside <= (experts.compute_s + experts.memory_s) * model.n_moe_layers * SLACK
 
 
 @given(question=questions())

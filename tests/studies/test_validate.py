@@ -163,11 +163,16 @@ def test_a_row_that_is_not_complete_is_context_and_not_judged(tmp_path: Path) ->
         ({"heads": ""}, "heads: not stated"),
         ({"value": ""}, "value: expected a positive number"),
         ({"value": "nan"}, "value: expected a number, got 'nan'"),
+        ({"value": "1e300"}, "value: expected a number from 1e-09 to 1e+12, got '1e300'"),
+        ({"value": "1e-300"}, "value: expected a number from 1e-09 to 1e+12, got '1e-300'"),
         ({"metric": "mfu"}, "metric 'mfu' is not a time or a rate"),
         ({"precision": "fp3"}, "precision: expected one of bf16, fp16, fp8, mxfp8, nvfp4, got 'fp3'"),
         ({"date": "May"}, "date: expected a year first, like 2024-05, got 'May'"),
         ({"DP": "4"}, "TP x PP x CP x DP is 32, more than n_chips 8"),
         ({"experts": "8", "topk": "2", "EP": "3"}, "EP 3 does not divide TP x CP x DP, 8"),
+        ({"DP": "2", "TP": "4", "global_batch": "3", "micro_batch": "1"}, "dp x micro-batch 2 does not divide the"),
+        ({"heads": "7", "TP": "4", "DP": "2"}, "tensor parallel 4 does not divide 7 attention heads"),
+        ({"layers": "100000000"}, "layers: expected 10,000 or fewer, got '100000000'"),
         ({"chip": "v100-sxm2-32gb", "precision": "bf16"}, "--precision bf16: v100-sxm2-32gb has no bf16"),
     ],
 )
@@ -176,6 +181,23 @@ def test_what_cannot_be_done_is_unsupported_and_says_why(tmp_path: Path, changes
     assert found.status == UNSUPPORTED
     assert found.why.startswith(why)
     assert (found.estimated, found.error, found.low, found.high, found.evidence) == (None,) * 5
+
+
+def test_a_run_that_happened_is_judged_even_where_its_memory_does_not_fit(tmp_path: Path) -> None:
+    rows = (TRAINING, TRAINING | {"chip_memory_gb": "10"}, TRAINING | {"chip_memory_gb": "1"})
+    found = clustercast.validate([file_of(tmp_path, *rows)]).rows
+    assert [each.status for each in found] == [OK, OK, OK]
+    assert [each.evidence for each in found] == ["measured chip", "measured family", "measured family"]
+    assert found[0].why == ""
+    assert found[1].why.startswith("the memory estimate is ")
+    assert found[1].why.endswith(" times what the chip has")
+    assert found[2].why == "the chip has no memory left for a model"
+
+
+def test_a_number_that_is_the_catalogues_own_leaves_the_chip_measured(tmp_path: Path) -> None:
+    rows = (TRAINING | {"chip_bf16_tflops": "312", "chip_memory_gb": "80"}, TRAINING | {"chip_bf16_tflops": "350"})
+    found = clustercast.validate([file_of(tmp_path, *rows)]).rows
+    assert [each.evidence for each in found] == ["measured chip", "measured family"]
 
 
 def test_an_unsupported_row_counts_as_infinitely_wrong() -> None:
@@ -250,6 +272,14 @@ def test_files_of_both_forms_go_together(tmp_path: Path) -> None:
 def test_a_filter_keeps_the_rows_that_say_so(tmp_path: Path) -> None:
     path = file_of(tmp_path, TRAINING, TRAINING | {"id": "T-2", "precision": "bf16"})
     assert [each.id for each in clustercast.validate([path], where=("precision=bf16",)).rows] == ["T-2"]
+    for chip in ("a100-sxm4-80gb", "a100", "A100-sxm", "a100-80gb"):
+        assert len(clustercast.validate([path], where=(f"chip={chip}",)).rows) == 2, chip
+    with pytest.raises(WrongInput, match=r"--where: no row has precision=bf17") as raised:
+        clustercast.validate([path], where=("precision=bf17",))
+    assert raised.value.hint == "there are bf16, fp16"
+    with pytest.raises(WrongInput, match=r"--where: no row has chip=v100") as raised:
+        clustercast.validate([path], where=("chip=v100",))
+    assert raised.value.hint == "there are a100-sxm4-80gb"
     with pytest.raises(WrongInput, match=r"--where: there is no column 'chips'"):
         clustercast.validate([path], where=("chips=h100",))
     with pytest.raises(WrongInput, match=r"--where: expected COLUMN=VALUE, got 'h100'"):
@@ -290,7 +320,8 @@ def test_the_worst_rows_are_those_furthest_off_by_a_factor() -> None:
 
 
 CELLS = st.one_of(
-    st.sampled_from(["", "0", "1", "2", "8", "-1", "1e9", "1e300", "nan", "inf", "7.5", "yes", "no", "full", "fp8"]),
+    st.sampled_from(["", "0", "1", "2", "8", "-1", "1e9", "1e300", "1e-300", "nan", "inf", "7.5"]),
+    st.sampled_from(["yes", "no", "full", "fp8"]),
     st.sampled_from(["h20", "v100", "gaudi2", "tpu-v5p", "mixtral-8x7b", "deepseek-v3", "ttft_ms", "disagg", "MLA"]),
     st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12),
 )

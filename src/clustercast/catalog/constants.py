@@ -131,6 +131,17 @@ def stack(name: str, chip: str = "", family: str = "") -> SoftwareStack:
     return SoftwareStack(name, entry["title"], record, constants)
 
 
+def stack_zero(name: str) -> int:
+    """The ZeRO stage that a stack runs where nobody says: 3 is fully sharded data parallelism."""
+    return int(named("stack", name, table("stacks")["stacks"]).get("zero", 1))
+
+
+def stack_recipe(name: str, recipe_name: str) -> str:
+    """The precision recipe that a stack means by a name."""
+    recipes = named("stack", name, table("stacks")["stacks"]).get("recipes", {})
+    return str(recipes.get(recipe_name, recipe_name))
+
+
 def default_stack(family: str) -> str:
     """The training stack assumed for chips of a family."""
     defaults = table("stacks")["defaults"]

@@ -27,11 +27,15 @@ class Part(NamedTuple):
     chip: str
     belongs_to: str  # the link, number format, stack or engine
     n: int  # measured points
-    half_width: float  # 80 % of ln(modelled / measured) lies within this, out of fold where there are enough points
+    half_width: float | None  # 80 % of ln(modelled / measured) of points left out lies within; None: too few to tell
     median_error: float
     max_error: float
     constants: dict[str, dict[str, Any]]  # entries as the data files write them
     file: str
+    kinds: tuple[str, ...] = ()  # of models that were measured: dense, mixture
+    precisions: tuple[str, ...] = ()
+    least_chips: int = 0
+    most_chips: int = 0
 
 
 class Overlay(NamedTuple):
@@ -46,9 +50,22 @@ class Calibration(NamedTuple):
     file: str
     belongs_to: str
     n: int
-    half_width: float
+    half_width: float | None
     median_error: float
     max_error: float
+    kinds: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()
+    least_chips: int = 0
+    most_chips: int = 0
+
+    def covers(self, kind: str, precision: str, n_chips: int, beyond: float) -> bool:
+        """Whether points of that kind were measured, enough of them to tell how far others may lie off.
+
+        kind    dense or mixture
+        beyond  times fewer or more chips than were measured that are still the same
+        """
+        near = self.least_chips <= beyond * n_chips and n_chips <= beyond * self.most_chips
+        return self.half_width is not None and kind in self.kinds and precision in self.precisions and near
 
 
 _ACTIVE: ContextVar[Overlay | None] = ContextVar("overlay", default=None)
@@ -98,11 +115,11 @@ def calibrated(chip: str, purpose: str, belongs_to: str = "") -> Calibration | N
     overlay = _ACTIVE.get()
     parts = [] if overlay is None else overlay.parts
     known = [
-        Calibration(part.file, part.belongs_to, part.n, part.half_width, part.median_error, part.max_error)
+        Calibration(*(getattr(part, name) for name in Calibration._fields))
         for part in parts
         if part.kind == PURPOSES[purpose] and part.chip == chip and belongs_to in ("", part.belongs_to)
     ]
-    return min(known, key=lambda each: each.half_width, default=None)
+    return min(known, key=lambda each: each.half_width or float("inf"), default=None)
 
 
 def load(files: str | Path | Sequence[str | Path] | None) -> Overlay:
@@ -164,11 +181,15 @@ def _part(path: Path, place: str, data: dict[str, Any]) -> Part:
         chip=data["chip"],
         belongs_to=data["belongs_to"],
         n=data["n"],
-        half_width=data["half_width"],
+        half_width=data.get("half_width"),
         median_error=data["error_after"]["median"],
         max_error=data["error_after"]["max"],
         constants=constants,
         file=_shown_name(path),
+        kinds=tuple(data.get("covers", {}).get("kinds", ())),
+        precisions=tuple(data.get("covers", {}).get("precisions", ())),
+        least_chips=data.get("covers", {}).get("least_chips", 0),
+        most_chips=data.get("covers", {}).get("most_chips", 0),
     )
 
 

@@ -439,6 +439,15 @@ class Errors(Strict):
     max: Annotated[float, Field(ge=0)]
 
 
+class Covers(Strict):
+    """What measured training steps were like."""
+
+    kinds: Annotated[list[Literal["dense", "mixture"]], Field(min_length=1)]
+    precisions: Annotated[list[Name], Field(min_length=1)]
+    least_chips: Whole
+    most_chips: Whole
+
+
 class Part(Strict):
     """What one kind of measurement said of one chip with one link, number format, stack or engine."""
 
@@ -450,7 +459,8 @@ class Part(Strict):
     error_before: Errors
     error_after: Errors
     error_left_out: Errors | None = None
-    half_width: Annotated[float, Field(gt=0, le=10)]
+    half_width: Annotated[float | None, Field(gt=0, le=10)] = None  # None: too few configurations to tell
+    covers: Covers | None = None
     left_as_they_were: list[Name] = []
     constants: Annotated[dict[str, Calibrated], Field(min_length=1)]
 

@@ -47,6 +47,8 @@ def engine(name: str, family: str = "", chip: str = "") -> EngineProfile:
     fields = dict(data["base"])
     for layer in reversed(layers):
         fields.update({field: value for field, value in layer.items() if field in records.Engine._fields})
+        fields.update(layer.get("families", {}).get(family, {}))
+        fields.update(layer.get("chips", {}).get(chip, {}))
     fields.update(data["families"].get(family, {}))
     fields.update(overlay.fields("serving", chip, name))
     found = {field: constant(fields[field], field, data["sources"]) for field in records.Engine._fields}
@@ -99,15 +101,21 @@ def computed_in(chip: ChipProfile, name: str) -> tuple[str, bool, str]:
     return half, True, f"{chip.name} has no {wanted}: {name} weights are computed in {half}"
 
 
-def silicon(chip: ChipProfile, weight: str, expert: str, kv: str) -> ServingSilicon:
-    """A chip's records for dense weights, experts and a cache in these formats (kv: bytes' name; empty: default)."""
+def silicon(chip: ChipProfile, weight: str, expert: str, kv: str, attention: str = "") -> ServingSilicon:
+    """A chip's records for dense weights, experts and a cache in these formats (kv: bytes' name; empty: default).
+
+    attention  what attention computes in: a format of the chip; empty: 16 bits
+    """
     data = table("precisions")
     sources = data["sources"]
     dense_format, dense_only, dense_said = computed_in(chip, weight)
     expert_format, expert_only, expert_said = computed_in(chip, expert)
     half = sixteen(chip)
     peaks = chip.peaks()
-    formats = {"matmul": dense_format, "expert": expert_format, "attention": half, "head": half}
+    scores = attention or half
+    if scores not in peaks:
+        raise WrongInput(f"{chip.name} has no {scores} to compute attention in", hint=f"it has {', '.join(peaks)}")
+    formats = {"matmul": dense_format, "expert": expert_format, "attention": scores, "head": half}
     curves = constants.kernels(chip.family, chip.name, formats, float(chip.n_cores or 0))
     kv_bytes = float(data["serving_kv"][kv])
     if kv_bytes < 2.0 and "fp8" in peaks:
@@ -152,7 +160,7 @@ def silicon(chip: ChipProfile, weight: str, expert: str, kv: str) -> ServingSili
     record = records.Chip(
         matmul_flop_per_s=peaks[dense_format],
         expert_flop_per_s=peaks[expert_format],
-        attention_flop_per_s=peaks[half],
+        attention_flop_per_s=peaks[scores],
         head_flop_per_s=peaks[half],
         hbm_bytes=chip.value("memory.capacity"),
         hbm_bytes_per_s=chip.value("memory.bandwidth"),

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from clustercast import __version__, errors
-from clustercast.cli import calibrate, catalog, estimate, failures, plan, rules, validate
+from clustercast.cli import calibrate, catalog, crossover, estimate, failures, plan, rules, serve, size, validate
 
 app = typer.Typer(
     help="How long any LLM trains and how fast it serves on a cluster of any chip, and what limits it.",
@@ -18,6 +18,9 @@ app = typer.Typer(
 )
 app.command()(estimate.estimate)
 app.command()(plan.plan)
+app.command()(serve.serve)
+app.command()(crossover.crossover)
+app.command()(size.size)
 app.command()(calibrate.calibrate)
 app.add_typer(catalog.chips, name="chips")
 app.add_typer(catalog.models, name="models")

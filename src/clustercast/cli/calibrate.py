@@ -44,6 +44,10 @@ Operation = Annotated[
 ]
 Output = Annotated[str, typer.Option("--output", metavar="FILE", help="Where the calibration is written.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output file that is no calibration.")]
+KeepAnyway = Annotated[
+    bool,
+    typer.Option("--keep-anyway", help="Write it even where the model describes the measurements worse than before."),
+]
 
 
 def calibrate(
@@ -58,6 +62,7 @@ def calibrate(
     operation: Operation = None,
     output: Output = "calibration.yaml",
     force: Force = False,
+    keep_anyway: KeepAnyway = False,
     calibration: options.Calibration = None,
     json: options.Json = False,
 ) -> None:
@@ -76,6 +81,7 @@ def calibrate(
         operation=operation,
         output=output,
         force=force,
+        keep_anyway=keep_anyway,
         calibration=tuple(calibration or ()),
     )
     report.show(result, as_json=json)

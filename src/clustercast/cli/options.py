@@ -101,6 +101,43 @@ def whole(option: str, text: str | None) -> int | None:
     return int(value)
 
 
+def seconds(option: str, text: str | None) -> float | None:
+    """A duration with its unit.
+
+    >>> seconds("--tpot", "50ms")
+    0.05
+    """
+    if text is None:
+        return None
+    try:
+        return units.parse(text, "seconds")
+    except ValueError:
+        hint = f"write {text}ms" if text.replace(".", "", 1).isdigit() else None
+        raise errors.WrongInput(f"{option}: expected a time like 2s or 50ms, got {text!r}", hint=hint) from None
+
+
+def share(option: str, text: str) -> float:
+    """A share from 0 to 1, or per cent.
+
+    >>> share("--prefix-hit", "30 %"), share("--prefix-hit", "0.3")
+    (0.3, 0.3)
+    """
+    try:
+        return units.parse(text, "fraction")
+    except ValueError:
+        raise errors.WrongInput(f"{option}: expected a share like 0.3 or 30%, got {text!r}") from None
+
+
+def wholes(option: str, text: str | None) -> tuple[int, ...]:
+    """Whole numbers with commas between them; none where there is no text.
+
+    >>> wholes("--batch", "1,8,1k")
+    (1, 8, 1000)
+    """
+    found = (whole(option, part.strip()) for part in (text or "").split(",") if part.strip())
+    return tuple(each for each in found if each is not None)
+
+
 def _without_commas(text: str) -> str | None:
     plain = text.replace(",", "").replace("_", "")
     return f"write {plain}" if plain != text and plain.isascii() and plain.isdigit() else None

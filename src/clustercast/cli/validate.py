@@ -4,8 +4,10 @@ from typing import Annotated
 
 import typer
 
+from clustercast import errors
 from clustercast.cli import options
 
+MOST_DIGITS = 9
 Files = Annotated[
     list[str] | None,
     typer.Argument(
@@ -39,7 +41,9 @@ def validate(
     import clustercast
     from clustercast import report
 
-    most = options.whole("--worst", worst) or 0
+    if not (worst.isascii() and worst.isdigit()):
+        raise errors.WrongInput(f"--worst: expected a whole number, 0 or more, got {worst!r}")
+    most = int(worst[:MOST_DIGITS])
     if plot is not None:
         report.check_plot(plot)
     result = clustercast.validate(files or (), where=tuple(where or ()), calibration=tuple(calibration or ()))

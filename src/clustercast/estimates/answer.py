@@ -2,6 +2,7 @@
 
 from clustercast.catalog import constants
 from clustercast.errors import NoAnswer, Number
+from clustercast.estimates.calibration import changed, used
 from clustercast.estimates.question import Asked, Question, fill
 from clustercast.estimates.result import Assumption, Estimate, Serving, Training
 from clustercast.estimates.serving import serve_estimate
@@ -63,6 +64,16 @@ def estimate(asked: Asked) -> Estimate:
         serving_reason=_reason(reasons.get("serving")),
         assumptions=(*question.assumptions, *job_assumptions(question)),
         warnings=tuple(warnings),
+        calibration=tuple(
+            changed(part)
+            for part in used(
+                question.chip,
+                question.fabric,
+                question.silicon.recipe.formats.values(),
+                question.stack.name if training else "",
+                question.engine.name if serving else "",
+            )
+        ),
     )
 
 

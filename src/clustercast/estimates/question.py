@@ -181,7 +181,7 @@ def fill(asked: Asked) -> Question:
         engine=engine,
         total_params=total_params(record),
         active_params=active,
-        assumptions=measured + said,
+        assumptions=said + measured,
         warnings=warnings,
     )
 

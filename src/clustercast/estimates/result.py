@@ -176,6 +176,7 @@ class Estimate:
     serving_reason: str | None
     assumptions: tuple[Assumption, ...]
     warnings: tuple[str, ...]
+    calibration: tuple[str, ...] = ()  # what a user's own measurements changed
 
     @property
     def step_s(self) -> float | None:

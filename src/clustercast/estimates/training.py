@@ -4,7 +4,7 @@ import math
 import time
 
 from clustercast import records, units
-from clustercast.catalog import constants, overlay
+from clustercast.catalog import constants
 from clustercast.errors import NoAnswer, Number, WrongInput
 from clustercast.estimates import interval
 from clustercast.estimates.elasticity import elasticity, improved, limiting
@@ -183,11 +183,13 @@ def train(question: Question) -> Training:
     tokens_per_s = question.job.global_batch * question.job.seq_len / step.step_s
     goodput = goodput_of(question)
     total_s = training_s(question.tokens, tokens_per_s, goodput)
+    mixture = question.record.n_moe_layers > 0
+    measured = interval.own_runs(
+        question.chip, question.stack.name, mixture=mixture, precision=question.precision, n_chips=question.n_chips
+    )
+    evidence = question.silicon.evidence
     width = interval.half_width(
-        question.silicon.evidence,
-        question.n_chips,
-        mixture=question.record.n_moe_layers > 0,
-        calibration=overlay.calibrated(question.chip.name, "training", question.stack.name),
+        evidence, question.n_chips, mixture=mixture, calibration=measured, family=question.chip.family
     )
     step_low, step_high = interval.around(step.step_s, width)
     per_flop = step.step_s * used * setting.chip.matmul_flop_per_s
@@ -256,7 +258,7 @@ def train(question: Question) -> Training:
         ),
         limiting=limiting(slopes),
         elasticity=slopes,
-        evidence=question.silicon.evidence,
+        evidence=evidence if measured is None else interval.MEASURED,
         stack=question.stack.name,
         movers=tuple(movers(question, plan, total_s / day_s, goodput)[:MOST_MOVERS]),
         goodput=goodput,

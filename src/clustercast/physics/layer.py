@@ -147,7 +147,9 @@ def linear_cost(rows: float, columns: float, depth: float, setting: Setting) -> 
 def experts_cost(rows: float, columns: float, depth: float, n_experts: float, setting: Setting) -> Cost:
     """The same linear layer in every expert of one chip: grouped matmuls forward and backward.
 
-        rate = dense rate * factor * sqrt(side / (side + 3 half width)),   side = min(n, k)
+        rate = dense rate * factor * sqrt(side / (side + 3 half)),   side = sqrt(n k)
+
+    so that the rate is halved where the side is `half`, the stack's expert_half_width.
 
     Narrow experts run slower: their tiles are few and their inner loops short.
 
@@ -164,8 +166,8 @@ def experts_cost(rows: float, columns: float, depth: float, n_experts: float, se
     hbm = chip.hbm_bytes_per_s
     rate = chip.expert_flop_per_s * chip.clock_fraction * setting.stack.matmul_factor
     rate *= matmul_fraction(setting) * setting.stack.expert_factor
-    short_side = min(columns, depth)
-    rate *= math.sqrt(short_side / (short_side + 3.0 * setting.stack.expert_half_width))
+    side = math.sqrt(columns * depth)
+    rate *= math.sqrt(side / (side + 3.0 * setting.stack.expert_half_width))
     inputs = rows * depth
     outputs = rows * columns
     weights = depth * columns * n_experts

@@ -3,9 +3,17 @@
 import math
 from typing import NamedTuple
 
-from clustercast.physics.collectives import Spread, all_reduce_s, dispatch_s, send_s, spread, tier_bytes_per_s
+from clustercast.physics.collectives import (
+    Spread,
+    all_reduce_s,
+    direct_exchange_s,
+    forwarded_exchange_s,
+    send_s,
+    spread,
+    tier_bytes_per_s,
+)
 from clustercast.physics.formula import formula
-from clustercast.physics.roofline import attention_flop, join_s, mean_context, padded_rows, touched_experts
+from clustercast.physics.roofline import attention_flop, exposed_s, join_s, mean_context, padded_rows, touched_experts
 from clustercast.records import (
     MLA,
     Cluster,
@@ -297,11 +305,37 @@ def prefill_mixers(tokens: float, length: float, setting: ServingSetting, tp: in
 
 
 @formula
+def unequal_factor(rows: float, n_experts: float, ep: float, imbalance: float) -> float:
+    """Rows of the busiest of `ep` ranks over the mean, when some experts are liked better than others.
+
+        1 + sqrt(2 ln(ep) (c^2 / experts of a rank + 1 / rows)),   at most ep
+
+    c is the deviation of an expert's tokens over their mean. A rank's experts together vary less than one of them; few
+    rows vary by chance; the largest of n such sums lies about sqrt(2 ln n) deviations above their mean.
+
+    rows       of one rank, on average
+    n_experts  copies included
+    imbalance  c; 0: routing is forced to balance
+    Source:    [fisher1928] for the largest of n; measured matmuls under a power law of routing give c of 0.45 to 1.1
+
+    >>> unequal_factor(1e9, 256.0, 1.0, 0.7), round(unequal_factor(1e9, 256.0, 32.0, 0.7), 2)
+    (1.0, 1.65)
+    """
+    if ep <= 1.0 or imbalance <= 0.0:
+        return 1.0
+    variance = imbalance * imbalance * ep / n_experts + 1.0 / rows
+    return min(ep, 1.0 + math.sqrt(2.0 * math.log(ep) * variance))
+
+
+@formula
 def experts_work(all_tokens: float, setting: ServingSetting, plan: ServingPlan) -> Work:
     """The routed experts of one layer on one chip.
 
         rows per touched expert = tokens k / touched,   weights read = touched / ep * f / etp
-        traffic of the tokens   = tokens k / ep * (4 h + m f / etp),   unequal: 1 + imbalance log2 ep
+        traffic of the tokens   = tokens k / ep * (4 h + m f / etp),   unequal: the busiest rank's
+
+    Copies of experts are read too, and share their tokens. An engine with grouped matmuls of its own moves tokens in
+    other kernels; else a fused layer does all three at once.
 
     all_tokens  of the replica
     Source:     [fedus2021]; occupancy in roofline.touched_experts
@@ -318,21 +352,27 @@ def experts_work(all_tokens: float, setting: ServingSetting, plan: ServingPlan) 
     choices = all_tokens * model.n_active_experts
     spread_tokens = max(1.0, all_tokens) ** engine.distinct_exponent
     touched = touched_experts(float(model.n_experts), float(model.n_active_experts), spread_tokens)
-    here = max(touched / plan.ep, min(1.0, touched))
-    rows = choices / touched
+    copies = 1.0 + engine.redundant_experts / model.n_experts
+    here = max(touched * copies / plan.ep, min(1.0, touched))
+    rows = choices / (touched * copies)
     width = float(model.n_mlp_matrices) * model.expert_ffn / plan.etp
     params = width * model.hidden * here
-    uneven = 1.0 + engine.expert_imbalance * math.log2(float(plan.ep))
-    rate = chip.expert_flop_per_s * chip.clock_fraction * kernels.expert_fraction
-    flop = 2.0 * padded_rows(rows, precision.expert_tile_rows) * params
-    compute_s = uneven * engine.expert_factor * flop / rate
-    reading = kernels.expert_memory_fraction * chip.hbm_bytes_per_s
+    uneven = unequal_factor(choices / plan.ep, model.n_experts * copies, float(plan.ep), engine.expert_imbalance)
+    peak = chip.expert_flop_per_s * chip.clock_fraction
     elements = choices / plan.ep * (4.0 * model.hidden + width)
     moved_bytes = uneven * engine.expert_traffic_factor * elements * precision.element_bytes
-    memory_s = engine.expert_memory_factor * params * precision.expert_weight_bytes / reading
-    memory_s += moved_bytes / (kernels.element_fraction * chip.hbm_bytes_per_s)
-    both_s = join_s(compute_s, memory_s, kernels.matmul_join)
-    return Work(both_s - memory_s, memory_s, 2.0 * engine.launch_factor * kernels.expert_launch_s)
+    moved_s = moved_bytes / (kernels.element_fraction * chip.hbm_bytes_per_s)
+    weight_bytes = params * precision.expert_weight_bytes
+    if engine.grouped_fraction > 0.0:
+        flop = 2.0 * padded_rows(uneven * rows, engine.grouped_tile_rows) * params
+        read_s = weight_bytes / (engine.grouped_memory_fraction * chip.hbm_bytes_per_s)
+        both_s = join_s(flop / (peak * engine.grouped_fraction), read_s, engine.grouped_join)
+        return Work(both_s - read_s, read_s + moved_s, 2.0 * engine.launch_factor * engine.grouped_launch_s)
+    flop = 2.0 * padded_rows(uneven * rows, precision.expert_tile_rows) * params
+    compute_s = engine.expert_factor * flop / (peak * kernels.expert_fraction)
+    read_s = engine.expert_memory_factor * weight_bytes / (kernels.expert_memory_fraction * chip.hbm_bytes_per_s)
+    both_s = join_s(compute_s, read_s + moved_s, kernels.matmul_join)
+    return Work(both_s - read_s - moved_s, read_s + moved_s, 2.0 * engine.launch_factor * kernels.expert_launch_s)
 
 
 @formula
@@ -407,11 +447,86 @@ def small_all_reduce_s(payload_bytes: float, n_ranks: int, engine: Engine, clust
 
 
 @formula
-def step_comm_s(tokens: float, setting: ServingSetting, plan: ServingPlan) -> float:
-    """Communication of one step: TP all-reduces, expert dispatch and combine, pipeline sends.
+def once_exchange_s(tokens: float, wire_bytes: float, setting: ServingSetting, plan: ServingPlan) -> float:
+    """One dispatch (or combine) of one mixture layer: the faster of sending straight and of forwarding inside nodes.
 
-    Two all-reduces a layer over TP. With attention data parallelism the experts' share is dispatch
-    and combine over the whole replica instead.
+    tokens      of one chip
+    wire_bytes  of one element
+    Source:     [deepep2025] for both kernels
+
+    >>> from clustercast.physics.examples import MOE, SERVING_PLAN, SERVING_SETTING
+    >>> once_exchange_s(4.0, 2.0, SERVING_SETTING._replace(model=MOE), SERVING_PLAN)
+    0.0
+    """
+    model = setting.model
+    where = spread(plan.ep * plan.etp, 1, setting.cluster)
+    token_bytes = model.hidden * wire_bytes
+    choices = float(model.n_active_experts)
+    straight_s = direct_exchange_s(tokens, token_bytes, choices, setting.engine.exchange_s, where, setting.cluster)
+    forwarded_s = forwarded_exchange_s(
+        tokens,
+        token_bytes,
+        choices,
+        model.n_groups,
+        model.n_active_groups,
+        setting.engine.forward_s,
+        where,
+        setting.cluster,
+    )
+    return min(straight_s, forwarded_s)
+
+
+@formula
+def step_exchange_s(tokens: float, setting: ServingSetting, plan: ServingPlan) -> float:
+    """Dispatch and combine of all mixture layers of one step, nothing hidden; only attention ranks exchange tokens.
+
+    The port of the busiest rank sets the pace.
+
+    tokens   of one rank
+    Source:  [deepseek2024v3], section 3.4
+
+    >>> from clustercast.physics.examples import SERVING_PLAN, SERVING_SETTING
+    >>> step_exchange_s(4.0, SERVING_SETTING, SERVING_PLAN)
+    0.0
+    """
+    model = setting.model
+    if model.n_moe_layers == 0 or plan.attention_dp <= 1:
+        return 0.0
+    held = model.n_experts + setting.engine.redundant_experts
+    rows = tokens * plan.attention_dp * model.n_active_experts / plan.ep
+    sent = tokens / plan.tp * unequal_factor(rows, held, float(plan.ep), setting.engine.expert_imbalance)
+    there_s = once_exchange_s(sent, setting.precision.dispatch_wire_bytes, setting, plan)
+    back_s = once_exchange_s(sent, setting.precision.combine_wire_bytes, setting, plan)
+    return (there_s + back_s) * model.n_moe_layers
+
+
+@formula
+def step_reduce_s(tokens: float, setting: ServingSetting, plan: ServingPlan) -> float:
+    """What else a step communicates: two all-reduces a layer over TP, sends from stage to stage.
+
+    With attention data parallelism a mixture's routed experts need none; its shared expert does.
+
+    tokens   of one rank
+    Source:  [shoeybi2019]
+
+    >>> from clustercast.physics.examples import SERVING_PLAN, SERVING_SETTING
+    >>> step_reduce_s(4.0, SERVING_SETTING, SERVING_PLAN)
+    0.0
+    """
+    model = setting.model
+    payload_bytes = tokens * model.hidden * setting.precision.wire_bytes
+    once_s = small_all_reduce_s(payload_bytes, plan.tp, setting.engine, setting.cluster)
+    total_s = once_s * float(model.n_full_layers + model.n_window_layers + model.n_linear_layers + model.n_dense_layers)
+    if model.n_moe_layers > 0 and (plan.attention_dp <= 1 or model.shared_ffn > 0):
+        total_s += once_s * model.n_moe_layers
+    if plan.pp > 1:
+        total_s += (plan.pp - 1.0) * send_s(payload_bytes, plan.tp * plan.attention_dp, setting.cluster)
+    return total_s
+
+
+@formula
+def step_comm_s(tokens: float, setting: ServingSetting, plan: ServingPlan) -> float:
+    """Communication of one step, nothing hidden: TP all-reduces, expert dispatch and combine, pipeline sends.
 
     tokens   of one rank
     Source:  [shoeybi2019]; [deepseek2024v3], section 3.4.2
@@ -420,46 +535,82 @@ def step_comm_s(tokens: float, setting: ServingSetting, plan: ServingPlan) -> fl
     >>> step_comm_s(4.0, SERVING_SETTING, SERVING_PLAN)
     0.0
     """
+    return step_reduce_s(tokens, setting, plan) + step_exchange_s(tokens, setting, plan)
+
+
+@formula
+def n_parts(tokens: float, setting: ServingSetting, plan: ServingPlan) -> float:
+    """Parts that a step is cut into, so that one computes while another exchanges; 1 where nothing is exchanged.
+
+    tokens   of one rank: no part has less than one
+    Source:  [deepseek2024v3], section 3.4: two micro-batches
+
+    >>> from clustercast.physics.examples import SERVING_PLAN, SERVING_SETTING
+    >>> n_parts(4.0, SERVING_SETTING, SERVING_PLAN)
+    1.0
+    """
+    if setting.model.n_moe_layers == 0 or plan.attention_dp <= 1:
+        return 1.0
+    return min(setting.engine.micro_batches, max(tokens, 1.0))
+
+
+@formula
+def beside_s(tokens: float, all_tokens: float, setting: ServingSetting, plan: ServingPlan) -> float:
+    """Compute of one batch that needs no result of its own exchange: the shared expert, and the last expert matmul.
+
+    The shared expert runs while tokens arrive; finished rows leave while the last matmul (one of 2 or 3) runs.
+
+    all_tokens  of the replica
+    Source:     [sglang2025], single-batch overlap
+
+    >>> from clustercast.physics.examples import MOE, SERVING_PLAN, SERVING_SETTING
+    >>> beside_s(4.0, 4.0, SERVING_SETTING._replace(model=MOE), SERVING_PLAN) > 0.0
+    True
+    """
     model = setting.model
+    matrices = float(model.n_mlp_matrices)
+    routed = experts_work(all_tokens, setting, plan)
+    total_s = (routed.compute_s + routed.memory_s) / matrices
+    if model.shared_ffn > 0:
+        width = matrices * model.shared_ffn / plan.tp
+        shared = matmul_work(tokens, width * model.hidden, 2.0 * model.hidden + width, 2.0, 0.0, setting)
+        total_s += shared.compute_s + shared.memory_s
+    return total_s * model.n_moe_layers
+
+
+@formula
+def exposed_exchange_s(
+    tokens: float, all_tokens: float, kernels_s: float, setting: ServingSetting, plan: ServingPlan
+) -> float:
+    """What dispatch and combine add to a step: what the compute beside them does not hide, and the cores they take.
+
+        raw - hidden + cores hidden,   hidden = min(overlap raw, compute beside)
+
+    With two micro-batches all kernels of the other part are beside; with one the shared expert and the last matmul.
+    Only exchanges that are forwarded take cores: what is sent straight, the network card moves.
+
+    tokens      of one rank
+    all_tokens  of the replica
+    kernels_s   all kernels of the layers
+    Source:     [deepep2025]; [deepseek2024v3], section 3.4
+
+    >>> from clustercast.physics.examples import SERVING_PLAN, SERVING_SETTING
+    >>> exposed_exchange_s(4.0, 4.0, 1.0, SERVING_SETTING, SERVING_PLAN)
+    0.0
+    """
     engine = setting.engine
-    precision = setting.precision
-    payload_bytes = tokens * model.hidden * precision.wire_bytes
-    once_s = small_all_reduce_s(payload_bytes, plan.tp, engine, setting.cluster)
-    n_mixers = float(model.n_full_layers + model.n_window_layers + model.n_linear_layers)
-    total_s = once_s * (n_mixers + model.n_dense_layers)
-    if model.n_moe_layers > 0:
-        if plan.attention_dp > 1:
-            where = spread(plan.ep * plan.etp, 1, setting.cluster)
-            sent = tokens / plan.tp
-            choices = float(model.n_active_experts)
-            there_s = dispatch_s(
-                sent,
-                model.hidden * precision.dispatch_wire_bytes,
-                choices,
-                model.n_groups,
-                model.n_active_groups,
-                1.0,
-                where,
-                setting.cluster,
-            )
-            back_s = dispatch_s(
-                sent,
-                model.hidden * precision.combine_wire_bytes,
-                choices,
-                model.n_groups,
-                model.n_active_groups,
-                1.0,
-                where,
-                setting.cluster,
-            )
-            total_s += (there_s + back_s + engine.exchange_s) * model.n_moe_layers
-            if model.shared_ffn > 0:
-                total_s += once_s * model.n_moe_layers
-        else:
-            total_s += once_s * model.n_moe_layers
-    if plan.pp > 1:
-        total_s += (plan.pp - 1.0) * send_s(payload_bytes, plan.tp * plan.attention_dp, setting.cluster)
-    return total_s
+    if setting.model.n_moe_layers == 0 or plan.attention_dp <= 1:
+        return 0.0
+    parts = n_parts(tokens, setting, plan)
+    raw_s = parts * step_exchange_s(tokens / parts, setting, plan)
+    window_s = kernels_s
+    if parts <= 1.0:
+        window_s = beside_s(tokens, all_tokens, setting, plan)
+    late_s = exposed_s(raw_s, engine.exchange_overlap, window_s)
+    taken = 0.0
+    if tokens / parts / plan.tp > engine.direct_tokens:
+        taken = engine.forward_core_fraction
+    return late_s + taken * (raw_s - late_s)
 
 
 @formula
@@ -483,6 +634,8 @@ def decode_pass(batch: float, queries: float, context: float, setting: ServingSe
 
         t = compute beyond memory + weights + cache + communication + launches + host
 
+    A mixture over attention ranks may be cut into parts, each of which reads the weights. Every guessed token costs
+    another head and another start by the host; its layer is not counted here.
     A token passes every stage, so the sum over all layers at the part's size is its time.
 
     batch    sequences of the replica
@@ -498,11 +651,17 @@ def decode_pass(batch: float, queries: float, context: float, setting: ServingSe
     part = max(batch / plan.pp, min(batch, 1.0))
     rank = max(part / plan.attention_dp, min(part, 1.0))
     tokens = rank * queries
-    weights = layers_work(tokens, part * queries, setting, plan)
+    cut = n_parts(tokens, setting, plan)
+    none = Work(0.0, 0.0, 0.0)
+    weights = sum_of(none, layers_work(tokens / cut, part * queries / cut, setting, plan), cut)
+    mixers = sum_of(none, decode_mixers(rank / cut, queries, context, setting, plan.tp), cut)
+    kernels_s = weights.compute_s + weights.memory_s + mixers.compute_s + mixers.memory_s
+    comm_s = step_reduce_s(tokens, setting, plan)
+    comm_s += exposed_exchange_s(tokens, part * queries, kernels_s, setting, plan)
     weights = sum_of(weights, head_work(tokens, setting, plan), 1.0)
-    mixers = decode_mixers(rank, queries, context, setting, plan.tp)
-    host_s = plan.pp * (engine.host_step_s + engine.host_sequence_s * rank) + weights.launch_s + mixers.launch_s
-    comm_s = step_comm_s(tokens, setting, plan)
+    weights = sum_of(weights, head_work(rank, setting, plan), queries - 1.0)
+    starts_s = plan.pp * (queries * engine.host_step_s + engine.host_sequence_s * rank)
+    host_s = starts_s + weights.launch_s + mixers.launch_s
     compute_s = weights.compute_s + mixers.compute_s
     total_s = compute_s + weights.memory_s + mixers.memory_s + comm_s + host_s
     return Pass(total_s, compute_s, weights.memory_s, mixers.memory_s, comm_s, host_s)
@@ -524,13 +683,17 @@ def prefill_pass(n_sequences: float, length: float, n_busy: float, setting: Serv
     tokens = n_sequences * length
     n_steps = max(1.0, tokens / engine.chunk_tokens)
     at_once = tokens / n_steps
-    weights = layers_work(at_once, at_once * n_busy, setting, plan)
-    mixers = prefill_mixers(at_once, length, setting, plan.tp)
+    cut = n_parts(at_once, setting, plan)
+    none = Work(0.0, 0.0, 0.0)
+    weights = sum_of(none, layers_work(at_once / cut, at_once * n_busy / cut, setting, plan), cut)
+    mixers = sum_of(none, prefill_mixers(at_once / cut, length, setting, plan.tp), cut)
     head = head_work(n_sequences, setting, plan)
     compute_s = n_steps * (weights.compute_s + mixers.compute_s) + head.compute_s
     weights_s = n_steps * (weights.memory_s + mixers.memory_s) + head.memory_s
     host_s = n_steps * (weights.launch_s + mixers.launch_s + engine.prefill_step_s)
-    comm_s = n_steps * step_comm_s(at_once, setting, plan)
+    kernels_s = weights.compute_s + weights.memory_s + mixers.compute_s + mixers.memory_s
+    comm_s = step_reduce_s(at_once, setting, plan)
+    comm_s = n_steps * (comm_s + exposed_exchange_s(at_once, at_once * n_busy, kernels_s, setting, plan))
     return Pass(compute_s + weights_s + comm_s + host_s, compute_s, weights_s, 0.0, comm_s, host_s)
 
 
@@ -555,7 +718,8 @@ def serving_weights_bytes(setting: ServingSetting, plan: ServingPlan) -> float:
     experts = 0.0
     if model.n_moe_layers > 0:
         params += model.n_moe_layers * hidden * (matrices * model.shared_ffn / plan.tp + model.n_experts)
-        experts = matrices * hidden * model.expert_ffn / plan.etp * model.n_experts / plan.ep * model.n_moe_layers
+        held = model.n_experts + setting.engine.redundant_experts
+        experts = matrices * hidden * model.expert_ffn / plan.etp * held / plan.ep * model.n_moe_layers
     ends = hidden * model.vocab / plan.tp
     if model.tied == 0 and plan.pp == 1:
         ends *= 2.0
@@ -595,19 +759,63 @@ def rank_sequence_bytes(tokens: float, setting: ServingSetting, plan: ServingPla
 
 
 @formula
+def mean_cached_tokens(job: ServingJob) -> float:
+    """Tokens that a decoding sequence holds on average: longer answers are seen longer.
+
+        L + E[O^2] / (2 E[O])
+
+    Source:  [kleinrock1975], the mean residual life
+
+    >>> from clustercast.physics.examples import SERVING_JOB
+    >>> mean_cached_tokens(SERVING_JOB)
+    1152.0
+    """
+    return job.input_len + 0.5 * job.output_len * job.output_square_factor
+
+
+@formula
+def new_tokens(job: ServingJob) -> float:
+    """Tokens of a prompt that the prefix cache does not hold, at least one.
+
+    Source:  arithmetic
+
+    >>> from clustercast.physics.examples import SERVING_JOB
+    >>> new_tokens(SERVING_JOB._replace(hit_fraction=0.25))
+    768.0
+    """
+    return max(job.input_len * (1.0 - job.hit_fraction), 1.0)
+
+
+@formula
+def prompts_pass(n_prompts: float, n_busy: float, job: ServingJob, setting: ServingSetting, plan: ServingPlan) -> Pass:
+    """Prefill of the new tokens of `n_prompts` of a job on each of `n_busy` attention ranks.
+
+    A new token sees the cached prefix and half of the new tokens; long prompts weigh by their square.
+    Source:  [zheng2024] for the prefix cache
+
+    >>> from clustercast.physics.examples import SERVING_JOB, SERVING_PLAN, SERVING_SETTING
+    >>> prompts_pass(1.0, 1.0, SERVING_JOB, SERVING_SETTING, SERVING_PLAN) == (
+    ...     prefill_pass(1.0, 1024.0, 1.0, SERVING_SETTING, SERVING_PLAN))
+    True
+    """
+    new = new_tokens(job)
+    length = 2.0 * (job.input_len - 0.5 * new) * job.input_square_factor
+    return prefill_pass(n_prompts * (new / length), length, n_busy, setting, plan)
+
+
+@formula
 def in_flight_limit(job: ServingJob, setting: ServingSetting, plan: ServingPlan) -> float:
     """Sequences that decode at once: those asked for, those whose cache fits, those the engine takes.
 
-    A sequence holds its input and half its output on average. One per rank always runs: what memory
-    alone forbids was evidently run in another way (offload, fewer bytes than counted).
+    A sequence holds its input and half its output on average (more where lengths differ). One per rank always runs:
+    what memory alone forbids was evidently run in another way (offload, fewer bytes than counted).
     Source:  [kwon2023]
 
     >>> from clustercast.physics.examples import SERVING_JOB, SERVING_PLAN, SERVING_SETTING
     >>> in_flight_limit(SERVING_JOB._replace(batch=2.0), SERVING_SETTING, SERVING_PLAN)
     2.0
     """
-    mean_tokens = job.input_len + 0.5 * job.output_len
-    each_bytes = rank_sequence_bytes(mean_tokens, setting, plan)
+    each_bytes = rank_sequence_bytes(mean_cached_tokens(job), setting, plan)
     per_rank = min(free_bytes(setting, plan) / each_bytes, setting.engine.max_batch)
     return min(job.batch, max(per_rank, 1.0) * plan.attention_dp)
 
@@ -633,21 +841,21 @@ def closed_loop(setting: ServingSetting, job: ServingJob, plan: ServingPlan) -> 
     """
     engine = setting.engine
     in_flight = in_flight_limit(job, setting, plan)
-    context = job.input_len + 0.5 * job.output_len
+    context = mean_cached_tokens(job)
     step = decode_pass(in_flight, 1.0 + job.n_drafts, context, setting, plan)
     drafted = (1.0 + job.n_drafts / float(setting.model.n_layers)) / job.accepted_tokens
-    alone = prefill_pass(1.0, float(job.input_len), 1.0, setting, plan)
+    alone = prompts_pass(1.0, 1.0, job, setting, plan)
     ranks = float(plan.attention_dp)
     together_s = alone.total_s
     if plan.attention_dp > 1:
-        together_s = prefill_pass(1.0, float(job.input_len), ranks, setting, plan).total_s
+        together_s = prompts_pass(1.0, ranks, job, setting, plan).total_s
     apart = engine.uncoordinated_share
     request_s = (1.0 - apart) * together_s / ranks + apart * alone.total_s
     if plan.pp > 1:
         request_s /= plan.pp
     others = max(in_flight - 1.0, 0.0)
     prefill_s = engine.interference_factor * request_s * others / job.output_len
-    n_rides = min(1.0, max(1.0, job.input_len / engine.chunk_tokens) * others / job.output_len)
+    n_rides = min(1.0 / job.accepted_tokens, max(1.0, new_tokens(job) / engine.chunk_tokens) * others / job.output_len)
     saved_s = engine.mixed_share * n_rides * (step.weights_s + step.host_s)
     interference_s = max(prefill_s - saved_s, prefill_s * alone.compute_s / alone.total_s)
     decode_s = step.total_s * drafted
@@ -687,11 +895,11 @@ def static_batch(setting: ServingSetting, job: ServingJob, plan: ServingPlan) ->
     engine = setting.engine
     limit = in_flight_limit(job, setting, plan)
     waves = job.batch / limit
-    context = job.input_len + 0.5 * job.output_len
+    context = mean_cached_tokens(job)
     step = decode_pass(limit, 1.0 + job.n_drafts, context, setting, plan)
     drafted = (1.0 + job.n_drafts / float(setting.model.n_layers)) / job.accepted_tokens
     ranks = float(plan.attention_dp)
-    first = prefill_pass(max(limit / ranks, 1.0), float(job.input_len), min(ranks, limit), setting, plan)
+    first = prompts_pass(max(limit / ranks, 1.0), min(ranks, limit), job, setting, plan)
     ttft_s = first.total_s + engine.first_token_s
     tpot_s = step.total_s * drafted
     latency_s = waves * (ttft_s + (job.output_len - 1.0) * tpot_s)
@@ -722,7 +930,7 @@ def decode_pool(setting: ServingSetting, job: ServingJob, plan: ServingPlan) -> 
     True
     """
     in_flight = in_flight_limit(job, setting, plan)
-    step = decode_pass(in_flight, 1.0 + job.n_drafts, job.input_len + 0.5 * job.output_len, setting, plan)
+    step = decode_pass(in_flight, 1.0 + job.n_drafts, mean_cached_tokens(job), setting, plan)
     drafted = (1.0 + job.n_drafts / float(setting.model.n_layers)) / job.accepted_tokens
     tpot_s = step.total_s * drafted
     return Load(
@@ -754,11 +962,10 @@ def prefill_pool(setting: ServingSetting, job: ServingJob, plan: ServingPlan) ->
     True
     """
     engine = setting.engine
-    length = float(job.input_len)
-    alone = prefill_pass(1.0, length, 1.0, setting, plan)
-    n_together = max(1.0, engine.chunk_tokens / length)
+    alone = prompts_pass(1.0, 1.0, job, setting, plan)
+    n_together = max(1.0, engine.chunk_tokens / new_tokens(job))
     ranks = float(plan.attention_dp)
-    full = prefill_pass(n_together, length, ranks, setting, plan)
+    full = prompts_pass(n_together, ranks, job, setting, plan)
     request_s = full.total_s / n_together / ranks / plan.pp
     ttft_s = engine.first_token_s + engine.handover_s + alone.total_s
     ttft_s += engine.burst_share * request_s * max(job.batch - 1.0, 0.0)
@@ -795,9 +1002,9 @@ def serve(setting: ServingSetting, job: ServingJob, plan: ServingPlan) -> Servin
     """
     engine = setting.engine
     tokens = float(job.input_len)
-    first = prefill_pass(1.0, tokens, 1.0, setting, plan)
-    busy = prefill_pass(1.0, tokens, float(plan.attention_dp), setting, plan)
-    context = job.input_len + 0.5 * job.output_len
+    first = prompts_pass(1.0, 1.0, job, setting, plan)
+    busy = prompts_pass(1.0, float(plan.attention_dp), job, setting, plan)
+    context = mean_cached_tokens(job)
     step = decode_pass(job.batch, 1.0 + job.n_drafts, context, setting, plan)
     drafted = (1.0 + job.n_drafts / float(setting.model.n_layers)) / job.accepted_tokens
     tpot_s = step.total_s * drafted

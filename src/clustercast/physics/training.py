@@ -191,14 +191,15 @@ def sharded_layer_s(setting: Setting, plan: Plan, one: Layer) -> float:
     group = plan.dp * plan.cp
     where = spread(n_shards(group, plan), plan.tp, setting.cluster)
     total_s = 2.0 * shard_exchange_s(one.dense_params * precision.weight_wire_bytes, where, setting.cluster)
-    total_s += shard_exchange_s(one.dense_params * precision.gradient_wire_bytes, where, setting.cluster)
+    gradient_bytes = precision.gradient_wire_bytes * setting.stack.gradient_wire_factor
+    total_s += shard_exchange_s(one.dense_params * gradient_bytes, where, setting.cluster)
     if one.expert_params > 0.0:
         experts = n_shards(expert_group(plan), plan)
         expert_where = spread(experts, plan.ep * plan.etp, setting.cluster)
         total_s += 2.0 * shard_exchange_s(
             one.expert_params * precision.weight_wire_bytes, expert_where, setting.cluster
         )
-        total_s += shard_exchange_s(one.expert_params * precision.gradient_wire_bytes, expert_where, setting.cluster)
+        total_s += shard_exchange_s(one.expert_params * gradient_bytes, expert_where, setting.cluster)
     return total_s * setting.stack.collective_factor
 
 
@@ -249,7 +250,7 @@ def gradients_s(params: float, n_replicas: int, stride: int, zero: int, setting:
     if n_replicas <= 1 or params <= 0.0:
         return 0.0
     where = spread(n_replicas, stride, setting.cluster)
-    payload_bytes = params * setting.precision.gradient_wire_bytes
+    payload_bytes = params * setting.precision.gradient_wire_bytes * setting.stack.gradient_wire_factor
     if zero == 0:
         return all_reduce_s(payload_bytes, where, setting.cluster) * setting.stack.collective_factor
     return shard_exchange_s(payload_bytes, where, setting.cluster) * setting.stack.collective_factor

@@ -71,6 +71,20 @@ def schedule_broken(plan: Plan, model: Model, job: Job) -> str:
     return ""
 
 
+def batch_broken(dp: int, micro_batch: int, global_batch: int) -> str:
+    """What keeps a global batch from being cut into whole micro-batches of every replica, or nothing.
+
+    >>> batch_broken(2, 1, 3)
+    'dp x micro-batch 2 does not divide the global batch 3'
+    """
+    per_step = dp * micro_batch
+    return (
+        f"dp x micro-batch {per_step} does not divide the global batch {global_batch}"
+        if global_batch % per_step
+        else ""
+    )
+
+
 def first_broken(plan: Plan, model: Model, job: Job, n_chips: int) -> str:
     """The first rule that `plan` breaks as a sentence, or an empty string.
 
@@ -90,8 +104,9 @@ def first_broken(plan: Plan, model: Model, job: Job, n_chips: int) -> str:
         return f"sequence parallel needs tp {plan.tp} to divide the {job.seq_len // plan.cp} tokens of a chip"
     if (plan.tp * plan.cp * plan.dp) % (plan.ep * plan.etp):
         return f"ep x etp {plan.ep * plan.etp} does not divide tp x cp x dp {plan.tp * plan.cp * plan.dp}"
-    if job.global_batch % (plan.dp * plan.micro_batch):
-        return f"dp x micro-batch {plan.dp * plan.micro_batch} does not divide the global batch {job.global_batch}"
+    broken = batch_broken(plan.dp, plan.micro_batch, job.global_batch)
+    if broken:
+        return broken
     if plan.shard and (plan.dp * plan.cp) % plan.shard:
         return f"shard {plan.shard} does not divide dp x cp {plan.dp * plan.cp}"
     if plan.shard and plan.zero < 3:

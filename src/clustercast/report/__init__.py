@@ -7,9 +7,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clustercast.catalog import ChipProfile, FabricProfile, ModelProfile
     from clustercast.report.layout import Block
+    from clustercast.studies.serving.crossover import Crossover
+    from clustercast.studies.serving.result import ServeResult
     from clustercast.studies.validate import Validation
 
-__all__ = ["check_plot", "save_plot", "show", "show_chips", "show_fabrics", "show_models", "show_validation"]
+__all__ = [
+    "check_csv",
+    "check_plot",
+    "save_frontier_csv",
+    "save_frontier_plot",
+    "save_plot",
+    "show",
+    "show_chips",
+    "show_fabrics",
+    "show_models",
+    "show_validation",
+]
 
 
 def show(result: Any, *, as_json: bool) -> None:
@@ -60,6 +73,45 @@ def save_plot(result: "Validation", path: str) -> None:
     plot.save(result, path)
 
 
+def check_csv(path: str) -> None:
+    """Refuse a table that could not be written, before anything is searched. Raises WrongInput."""
+    from clustercast.report import serve
+
+    serve.check_csv(path)
+
+
+def save_frontier_csv(result: "ServeResult", path: str) -> None:
+    """Write the frontier of a serving answer as CSV, one line per setup. Raises WrongInput."""
+    from clustercast.report import serve
+
+    serve.save_csv(result, path)
+
+
+def save_frontier_plot(result: "ServeResult", path: str) -> None:
+    """Draw the frontier of a serving answer: .svg, .png, .html or .json. Raises WrongInput."""
+    from clustercast.report import serve
+
+    serve.save_plot(result, path)
+
+
+def save_crossover(result: "Crossover", path: str) -> None:
+    """Draw a crossover map into a file: .svg, .png, .html or .json. Raises WrongInput."""
+    from clustercast.report import crossover as render
+
+    render.save(result, path)
+
+
+def write_crossover(result: "Crossover", path: str) -> None:
+    """Write a crossover map as CSV into a file, or print it where the path is "-". Raises WrongInput."""
+    from clustercast.report import crossover as render
+    from clustercast.report import terminal
+
+    if path == "-":
+        terminal.write_raw(render.csv_text(result).removesuffix("\n"), sys.stdout)
+    else:
+        render.write_csv(result, path)
+
+
 def _print(document: dict[str, Any] | None, blocks: "Sequence[Block]") -> None:
     from clustercast.report import json, terminal
 
@@ -92,6 +144,22 @@ def _blocks(result: Any) -> "list[Block]":
         from clustercast.report import calibrate
 
         return calibrate.calibrated(result)
+    if kind == "ServeResult":
+        from clustercast.report import serve
+
+        return serve.served(result)
+    if kind == "Size":
+        from clustercast.report import size
+
+        return size.size(result)
+    if kind == "Pools":
+        from clustercast.report import pools
+
+        return pools.pools(result)
+    if kind == "Crossover":
+        from clustercast.report import crossover
+
+        return crossover.crossover(result)
     if kind == "RulesResult":
         from clustercast.report import rules
 

@@ -1,5 +1,7 @@
 """What a calibration found, as tables: the constants before and after, and the errors of the points."""
 
+import math
+
 from clustercast import units
 from clustercast.report.layout import Block, Line, Table, percent, short, wrap
 from clustercast.studies.calibrate.run import Calibrated, Constant, Errors, PartResult
@@ -33,13 +35,38 @@ def of_part(part: PartResult) -> list[Block]:
     """One chip with one link, number format, stack or engine."""
     title = TITLES[part.kind].format(part.belongs_to, part.chip)
     blocks: list[Block] = [Line(f"{part.n:,} {title}", "bold")]
+    if part.pace is not None:
+        pace = max(part.pace, 1.0 / part.pace)
+        how = "slower" if part.pace > 1.0 else "faster"
+        blocks += wrap(
+            f"All of it is {short(pace)} times {how} than in the catalogue, whatever limits it: every constant "
+            "that time hangs on has moved by that, and some further."
+        )
     rows = [(each.name, shown(each.before, each), shown(each.after, each), error_of(each)) for each in part.parameters]
     blocks.append(Table(("constant", "before", "after", "standard error"), rows, frozenset((1, 2, 3))))
     errors = [("before", part.error_before), ("after", part.error_after)]
     if part.error_left_out is not None:
         errors.append(("after, left out of the fit", part.error_left_out))
     blocks += ["", Table(("error of the points", "median", "largest"), [sizes(*each) for each in errors], LAST)]
-    return blocks
+    return [*blocks, *width(part)]
+
+
+def width(part: PartResult) -> list[Block]:
+    """What the calibration says of the interval of later estimates."""
+    if part.kind != "steps":
+        return []
+    if part.half_width is None or part.covers is None:
+        return wrap(
+            "Too few different configurations to leave one out: estimates keep the interval of published runs.", "  "
+        )
+    kinds, recipes = " and ".join(part.covers.kinds), ", ".join(part.covers.precisions)
+    least, most = part.covers.least_chips, part.covers.most_chips
+    chips = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    return wrap(
+        f"80 % interval of {kinds} models in {recipes} on about {chips} chips: ±{percent(math.expm1(part.half_width))}"
+        ", where that is narrower than that of published runs.",
+        "  ",
+    )
 
 
 LAST = frozenset((1, 2))

@@ -8,6 +8,8 @@ WIDTH: Final = 80
 FULL: Final = "█"
 GAP: Final = "  "
 LEAST_COLUMN: Final = 6
+LEAST_WRITTEN_OUT: Final = 1e-6
+MOST_WRITTEN_OUT: Final = 1e15
 
 
 class Line(NamedTuple):
@@ -63,13 +65,15 @@ def percent(share: float) -> str:
 
 
 def short(value: float, digits: int = 3) -> str:
-    """A number with so many digits, thousands apart, never in powers of ten.
+    """A number with so many digits, thousands apart; in powers of ten only where nobody would read the zeros.
 
-    >>> short(123456.0), short(3.14159), short(0.01234), short(0.0)
-    ('123,456', '3.14', '0.0123', '0')
+    >>> short(123456.0), short(3.14159), short(0.01234), short(0.0), short(1e-300)
+    ('123,456', '3.14', '0.0123', '0', '1e-300')
     """
     if value == 0.0:
         return "0"
+    if not LEAST_WRITTEN_OUT <= abs(value) < MOST_WRITTEN_OUT:
+        return f"{value:.{digits}g}"
     if abs(value) >= 10.0 ** (digits - 1):
         return f"{value:,.0f}"
     shown = f"{value:.{digits}g}"

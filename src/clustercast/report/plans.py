@@ -30,6 +30,8 @@ def ranking(found: PlanRanking) -> list[Block]:
             "ZeRO, recompute and all other fields as --plan takes them: see --json"
         ),
     ]
+    for each in found.calibration:
+        blocks += wrap(f"calibrated with {each}", "", "  ")
     for each in found.warnings:
         blocks += wrap(f"warning: {each}", "", "  ")
     return blocks

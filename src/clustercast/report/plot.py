@@ -20,6 +20,7 @@ SIDE: Final = 300  # points
 COLUMNS: Final = 2
 SHADES: Final = 10  # colours of the stronger scheme
 PIXELS_PER_POINT: Final = 2.0
+MOST_DECADES: Final = 300
 
 
 def check(path: str) -> None:
@@ -48,12 +49,13 @@ def save(result: Validation, path: str) -> None:
     drawn = chart(result.rows)
     file, form = Path(path), Path(path).suffix.lower()
     try:
-        file.write_bytes(_rendered(drawn, form))
+        file.write_bytes(rendered(drawn, form))
     except OSError as error:
         raise WrongInput(f"--plot: {path!r} cannot be written: {(error.strerror or str(error)).lower()}") from None
 
 
-def _rendered(drawn: "altair.ConcatChart", form: str) -> bytes:
+def rendered(drawn: "altair.TopLevelMixin", form: str) -> bytes:
+    """A picture in one of the formats, by suffix."""
     import vl_convert
 
     from clustercast.report import json
@@ -105,7 +107,7 @@ def _panel(
     import altair as alt
 
     values = [figure for row in rows for figure in (row.published, row.estimated) if figure]
-    ends = [10.0 ** math.floor(math.log10(min(values))), 10.0 ** (math.floor(math.log10(max(values))) + 1)]
+    ends = [10.0 ** decade(min(values)), 10.0 ** (decade(max(values)) + 1)]
     scale = alt.Scale(type="log", domain=ends, nice=False)
     line = [{"published": at, "estimated": at} for at in ends]
     below, above = _ratio(rows, _above), _ratio(rows, _below)
@@ -137,6 +139,15 @@ def _panel(
             tooltip=["id:N", "chip:N", "kind:N", "published:Q", "estimated:Q"],
         ),
     ).properties(width=SIDE, height=SIDE, title=f"{metric}: {counted(len(rows), 'row')}; band: 80 % interval")
+
+
+def decade(value: float) -> int:
+    """The power of ten at or below a number, within those that an axis can show.
+
+    >>> decade(3.0), decade(0.02), decade(1e308)
+    (0, -2, 300)
+    """
+    return max(-MOST_DECADES, min(MOST_DECADES, math.floor(math.log10(value))))
 
 
 def _below(row: Judged) -> float | None:

@@ -63,6 +63,8 @@ def estimate(est: Estimate) -> list[Block]:
         params += " parameters"
     blocks += wrap(f"{est.model_name}: {params} ({est.model_resolved_as})", "  ", "    ")
     blocks += wrap(f"{est.chip_name} in {est.fabric_name}", "  ", "    ")
+    for each in est.calibration:
+        blocks += wrap(f"calibrated with {each}", "  ", "    ")
     for half, reason in (("training", est.training_reason), ("serving", est.serving_reason)):
         if reason:
             blocks += ["", *wrap(f"No answer for {half}: {reason}")]

@@ -1,11 +1,13 @@
 """How wrong the model is, as tables: all rows first, then by group, then the worst rows with what they are made of."""
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
 from clustercast.report.layout import GAP, WIDTH, Block, Line, Table, percent, short, wrap
 from clustercast.report.text import CAUSES, DECODE, counted
+from clustercast.studies.record.outcome import UNSUPPORTED
 from clustercast.studies.validate import MOST_ROWS_OF_A_STUDY, Group, Judged, Validation, group, summary
 
 # Groups by title, in the order of the tables.
@@ -25,6 +27,10 @@ TITLES: Final = {
 }
 SIZES: Final = ("up to 8 chips", "9 to 64 chips", "65 to 1,024 chips", "more than 1,024 chips", "unknown")
 MOST_TERMS: Final = 4
+MOST_NAMED: Final = 3  # rows that share a reason
+WITH_DECIMAL: Final = 999.95  # percent
+MOST_PERCENT: Final = 1e6
+LEAST_NAME: Final = 12  # characters of a group's name on a line
 WORD: Final = re.compile(r"[^ /]*[ /]?")
 UNITS: Final = {
     "iteration_s": "s",
@@ -52,8 +58,7 @@ def validation(result: Validation, most: int) -> list[Block]:
     for form in forms if len(forms) > 1 else ():
         those = [each for each in result.rows if each.form == form]
         if those:
-            blocks += ["", *wrap(f"{form.capitalize()}: {sentence(group(form, those))}", style="bold")]
-            blocks += tables(summary(those))
+            blocks += ["", Line(form.capitalize(), "bold"), *tables(summary(those))[1:]]
     if len(forms) == 1:
         blocks += tables(result.summary)
     blocks += reasons(result)
@@ -75,7 +80,8 @@ def tables(groups_of_all: Sequence[Group]) -> list[Block]:
         elif title != "target":
             groups.sort(key=lambda each: -each.n)
         if groups:
-            blocks += ["", table(f"by {heading}" if title != "target" else heading, groups)]
+            named = f"by {heading}" if title != "target" else heading
+            blocks += ["", table(named, groups, with_width=title == "evidence")]
     if any(each.weighted and each.n for each in groups_of_all):
         blocks += wrap(f"* every study weighs as at most {MOST_ROWS_OF_A_STUDY} rows", "  ", "    ")
     return blocks
@@ -92,13 +98,20 @@ def headline(result: Validation) -> list[Block]:
         return [*wrap("No rows.", style="bold")]
     files = ", ".join(f"{name} ({form}, {counted(n, 'row')})" for name, form, n in result.files)
     blocks: list[Block] = []
+    forms = {form: [each for each in result.rows if each.form == form] for _, form, _ in result.files}
     if not whole.n:
         blocks += wrap(f"{counted(len(result.rows), 'row')}, none of them complete: nothing to judge.", style="bold")
+    elif len([those for those in forms.values() if those]) > 1:  # a step and a token have no error in common
+        for form, those in forms.items():
+            blocks += wrap(f"{form.capitalize()}: {sentence(group(form, those))}", style="bold") if those else []
     else:
         blocks += wrap(sentence(whole), style="bold")
     if whole.n_context:
         blocks += wrap(f"{counted(whole.n_context, 'other row')} shown in --json, never judged", "  ", "    ")
-    return [*blocks, *wrap(files, "  ", "    ")]
+    blocks += wrap(files, "  ", "    ")
+    for each in result.calibration:
+        blocks += wrap(f"calibrated with {each}", "  ", "    ")
+    return blocks
 
 
 def sentence(whole: Group) -> str:
@@ -119,7 +132,7 @@ def share(value: float | None) -> str:
     >>> share(0.0512), share(None)
     ('5.1 %', 'no bound')
     """
-    return "no bound" if value is None else percent(value)
+    return "no bound" if value is None else error_text(value, signed=False)
 
 
 def cell(value: float | None, *, signed: bool = False) -> str:
@@ -128,16 +141,30 @@ def cell(value: float | None, *, signed: bool = False) -> str:
     >>> cell(0.0512), cell(-0.1, signed=True), cell(12.3), cell(None)
     ('5.1%', '-10.0%', '1230%', '-')
     """
-    if value is None:
-        return "-"
-    shown = 100.0 * value
-    text = f"{shown:+.1f}" if signed else f"{shown:.1f}"
-    return f"{text}%" if abs(shown) < 1000.0 else f"{shown:{'+' if signed else ''}.0f}%"
+    return "-" if value is None else error_text(value, signed=signed).replace(" ", "").replace(",", "")
 
 
-def table(heading: str, groups: Sequence[Group]) -> Table:
-    """One row per group; a long name goes on over the next lines."""
-    columns = (heading, "rows", "done", "median", "p90", "mean", "bias", "covers")
+def error_text(error: float, *, signed: bool = True) -> str:
+    """A relative error: one decimal, and no more than three digits of a large one.
+
+    >>> error_text(0.0512), error_text(-0.1), error_text(107.483), error_text(1e300)
+    ('+5.1 %', '-10.0 %', '+10,700 %', 'over 1e6 %')
+    """
+    sign = "+" if signed else ""
+    shown = 100.0 * error
+    if abs(shown) >= MOST_PERCENT:
+        return f"over {MOST_PERCENT / 1e6:.0f}e6 %"
+    if abs(shown) < WITH_DECIMAL:
+        return f"{shown:{sign}.1f} %"
+    return f"{float(f'{shown:.3g}'):{sign},.0f} %"
+
+
+def table(heading: str, groups: Sequence[Group], *, with_width: bool = False) -> Table:
+    """One row per group; a long name goes on over the next lines.
+
+    with_width  how wide the interval is, high over low, beside how often it holds
+    """
+    columns = (heading, "rows", "done", "median", "p90", "mean", "bias", "covers", *(("width",) if with_width else ()))
     rows: list[tuple[str, ...]] = []
     for each in groups:
         name = each.group.partition(":")[2] or "(empty)"
@@ -149,10 +176,11 @@ def table(heading: str, groups: Sequence[Group]) -> Table:
             cell(each.mean_abs_error),
             cell(each.median_error, signed=True),
             "-" if each.interval_coverage is None else f"{100.0 * each.interval_coverage:.0f}%",
+            *(("-" if each.median_width is None else f"{short(each.median_width)}x",) if with_width else ()),
         )
         rows.append((name + (" *" if each.weighted else ""), *figures))
     numbers = [max(len(cell) for cell in column) for column in zip(columns, *rows, strict=True)][1:]
-    room = WIDTH - sum(numbers) - len(GAP) * len(numbers)
+    room = max(LEAST_NAME, WIDTH - sum(numbers) - len(GAP) * len(numbers))
     lines: list[tuple[str, ...]] = []
     for first, *rest in rows:
         parts = parts_of(first, room)
@@ -184,19 +212,33 @@ def reasons(result: Validation) -> list[Block]:
         return []
     n_rows = sum(n for _, n in found)
     blocks: list[Block] = ["", Line(f"{counted(n_rows, 'complete row')} that cannot be done", "bold")]
+    rows_of = defaultdict(list)
+    for each in result.rows:
+        if each.status == UNSUPPORTED:
+            rows_of[each.why].append(each)
     for why, n in found:
+        those = rows_of[why]
         blocks += wrap(f"{n:>6,}  {why}", "", " " * 8)
+        more = f" and {n - MOST_NAMED:,} more" if n > MOST_NAMED else ""
+        blocks += wrap(f"{', '.join(map(where, those[:MOST_NAMED]))}{more}", " " * 8)
     return blocks
+
+
+def where(each: Judged) -> str:
+    """The name of a row and the line that it stands on."""
+    return f"{each.id or 'a row without id'} (line {each.line:,})"
 
 
 def row(each: Judged) -> list[Block]:
     """One row: how far off, what was published, what the estimate is made of and what was taken."""
-    error = "" if each.error is None else f"{100.0 * each.error:+.1f} %"
+    error = "" if each.error is None else error_text(each.error)
     blocks: list[Block] = [*wrap(f"{error:>9}  {each.id}", "", " " * 11)]
     unit = UNITS.get(each.metric, each.metric)
     ends = f"{short(each.low or 0.0)}–{short(each.high or 0.0)}"
     said = f"published {short(each.published or 0.0)}, estimated {short(each.estimated or 0.0)} ({ends}) {unit}"
     blocks += wrap(f"{said}; {each.chip}, {each.size}, {each.kind}; {each.source}", " " * 11)
+    if each.why:
+        blocks += wrap(f"note: {each.why}", " " * 11)
     terms = terms_of(each)
     if terms:
         blocks += wrap(f"made of {terms}", " " * 11)

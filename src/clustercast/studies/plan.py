@@ -6,7 +6,7 @@ from typing import Any
 
 from clustercast import records
 from clustercast.errors import NoAnswer, WrongInput
-from clustercast.estimates import training
+from clustercast.estimates import calibration, training
 from clustercast.estimates.question import Asked, Question, fill
 from clustercast.estimates.result import Assumption, Terms
 from clustercast.physics.job import training_s
@@ -52,6 +52,7 @@ class PlanRanking:
     pareto: tuple[RankedPlan, ...]
     assumptions: tuple[Assumption, ...]
     warnings: tuple[str, ...]
+    calibration: tuple[str, ...] = ()  # what a user's own measurements changed
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON document of `plan --json`."""
@@ -77,6 +78,8 @@ def rank(asked: Asked, top: int = 10) -> PlanRanking:
         training.choose(question, fixed)  # raises with the reason and the numbers
     goodput = training.goodput_of(question)
     front = search.pareto(setting, question.n_chips, fixed)
+    formats = question.silicon.recipe.formats.values()
+    laid = calibration.used(question.chip, question.fabric, formats, question.stack.name, "")
     return PlanRanking(
         chip=question.chip.name,
         count=question.n_chips,
@@ -93,6 +96,7 @@ def rank(asked: Asked, top: int = 10) -> PlanRanking:
         pareto=tuple(_ranked(question, setting, plan, goodput) for _, _, plan in front),
         assumptions=tuple(question.assumptions),
         warnings=tuple(question.warnings),
+        calibration=tuple(map(calibration.changed, laid)),
     )
 
 

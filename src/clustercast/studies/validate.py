@@ -5,6 +5,7 @@ linear between ranks; a row that the model cannot do counts as infinitely wrong,
 absent. The interval's coverage and width run over the rows that have one.
 """
 
+import difflib
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -76,6 +77,7 @@ class Validation:
     rows: tuple[Judged, ...]
     summary: tuple[Group, ...]
     files: tuple[tuple[str, str, int], ...]  # name, form, rows
+    calibration: tuple[str, ...] = ()  # what a user's own measurements changed, and how many rows rest on it
 
     def group(self, name: str) -> Group | None:
         """The summary of one group, or None where no row is of it."""
@@ -97,22 +99,25 @@ class Validation:
         return {
             "schema": "clustercast.validate/1",
             "files": named,
+            "calibration": list(self.calibration),
             "rows": [asdict(each) for each in self.rows],
             "summary": [asdict(each) for each in self.summary],
         }
 
 
 def _factor_off(row: Judged) -> float:
-    return abs(math.log(1.0 + row.error)) if row.error is not None else math.inf
+    if not row.estimated or not row.published:
+        return math.inf
+    return abs(math.log(row.estimated) - math.log(row.published))
 
 
 def validate(paths: Sequence[str | Path] = (), where: Sequence[str] = ()) -> Validation:
     """Judge every row of the files, or of the package's own record.
 
     paths  CSV files in the training or the serving form, several if wanted
-    where  "column=value": only rows whose cell says so
+    where  "column=value": only rows whose cell says so; of chip also an alias or the beginning of its name
 
-    Raises WrongInput for a file that cannot be read or is of neither form.
+    Raises WrongInput for a file that cannot be read or is of neither form, and where no row is left.
     """
     numbers.forget()
     read = [files.read_file(Path(path)) for path in paths or shipped.record_files()]
@@ -124,7 +129,39 @@ def validate(paths: Sequence[str | Path] = (), where: Sequence[str] = ()) -> Val
 
 def judged(read: Sequence[RecordFile], rows: tuple[Judged, ...]) -> Validation:
     """Rows that were judged, with their summary."""
-    return Validation(rows, tuple(summary(rows)), tuple((each.name, each.form, len(each.rows)) for each in read))
+    named = tuple((each.name, each.form, len(each.rows)) for each in read)
+    return Validation(rows, tuple(summary(rows)), named, calibrated(rows))
+
+
+def calibrated(rows: Sequence[Judged]) -> tuple[str, ...]:
+    """What the active calibration changes, part by part, with the number of rows that rest on it."""
+    from clustercast.catalog import overlay
+    from clustercast.estimates.calibration import changed
+
+    laid = overlay.active()
+    said = []
+    for part in () if laid is None else laid.parts:
+        n = sum(part.chip == chip_name(row.chip) and _rests_on(row, part.kind, part.belongs_to) for row in rows)
+        said.append(f"{changed(part)}; {n:,} of {len(rows):,} rows rest on it")
+    return tuple(said)
+
+
+def _rests_on(row: Judged, kind: str, belongs_to: str) -> bool:
+    """Whether the estimate of a row of that chip takes these constants; those of links and kernels it does."""
+    if kind == "steps":
+        return row.setup.get("stack") == belongs_to
+    if kind == "serving":
+        return row.setup.get("engine") == belongs_to
+    return row.estimated is not None
+
+
+@numbers.kept
+def chip_name(chip: str) -> str:
+    """The catalogue's name of a chip; what it is called where there is no such chip."""
+    try:
+        return numbers.chip_of({"chip": chip}).name
+    except (ClustercastError, LookupError, ValueError):
+        return chip
 
 
 def _chosen(rows: list[Row], where: Sequence[str]) -> list[Row]:
@@ -135,8 +172,33 @@ def _chosen(rows: list[Row], where: Sequence[str]) -> list[Row]:
         if rows and not any(column in row.cells for row in rows):
             known = sorted({name for row in rows for name in row.cells})
             raise WrongInput(f"--where: there is no column {column!r}", hint=f"there are {', '.join(known)}")
-        rows = [row for row in rows if row.cells.get(column) == value]
+        rows = _with_value(rows, column, value) if rows else rows
     return rows
+
+
+def _with_value(rows: list[Row], column: str, value: str) -> list[Row]:
+    """The rows whose cell is a value; of a chip also its aliases, and the beginning of its name.
+
+    Raises WrongInput with the nearest values where there is no such row.
+    """
+    found = [row for row in rows if row.cells.get(column, "") == value]
+    known = sorted({row.cells.get(column, "") for row in rows} - {""})
+    if not found and column == "chip" and value:
+        named = {chip for chip in known if chip_name(chip) == chip_name(value)}
+        named = named or {chip for chip in known if chip.lower().startswith(value.lower())}
+        found = [row for row in rows if row.cells.get(column, "") in named]
+    if not found:
+        near = difflib.get_close_matches(value, known, MOST_NEAR, 0.4) or known
+        more = f" and {len(near) - MOST_NEAR} more" if len(near) > MOST_NEAR else ""
+        raise WrongInput(
+            f"--where: no row has {column}={value}",
+            hint=f"there are {', '.join(each[:SHOWN] for each in near[:MOST_NEAR])}{more}" if near else None,
+        )
+    return found
+
+
+MOST_NEAR: Final = 5
+SHOWN: Final = 60  # characters of a cell
 
 
 OF_FORM: Final[dict[str, Callable[[dict[str, str]], Outcome]]] = {
@@ -156,7 +218,7 @@ def judge(row: Row) -> Judged:
     if status == UNSUPPORTED:
         answer = None
     error = answer.estimated / published - 1.0 if answer is not None and published is not None else None
-    if error is not None and not math.isfinite(error):
+    if error is not None and not -1.0 < error < math.inf:
         answer, error = None, None
         status, why = (CONTEXT if status == CONTEXT else UNSUPPORTED), "the error is no number"
     return Judged(
@@ -415,4 +477,5 @@ def mean(values: Sequence[float], weights: Sequence[float] | None = None) -> flo
     if not values:
         return math.nan
     shares = weights or [1.0] * len(values)
-    return math.fsum(value * share for value, share in zip(values, shares, strict=True)) / math.fsum(shares)
+    whole = math.fsum(shares)
+    return sum(value * (share / whole) for value, share in zip(values, shares, strict=True))

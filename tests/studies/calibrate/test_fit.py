@@ -8,7 +8,7 @@ import pytest
 
 from clustercast.catalog.constants import Constant
 from clustercast.errors import NoAnswer
-from clustercast.studies.calibrate.fit import Parameter, fit, parameter, prior_spread, scatter_of
+from clustercast.studies.calibrate.fit import PACE, Parameter, fit, half_width, parameter, prior_spread, scatter_of
 
 RATE = Parameter("rate", "1", 1.0, 0.5, 2.0, 0.0, math.inf)
 START = Parameter("start", "s", 1e-5, 5e-6, 2e-5, 0.0, math.inf)
@@ -83,6 +83,37 @@ def test_a_constant_without_a_range_may_still_move():
     assert prior_spread(exact) > 0.1
     none = parameter("host_layer_forward_s", Constant(0.0, 0.0, 0.0, "reported", "", ""), "s")
     assert prior_spread(none) == 0.0
+
+
+def test_few_configurations_widen_the_interval_and_none_narrows_it_to_nothing():
+    errors = [0.1, -0.1, 0.1, -0.1, 0.1, -0.1]
+    assert half_width(errors, 3) > half_width(errors, 30) > 1.28 * 0.1
+    assert half_width([0.001] * 100, 90) == 0.05
+
+
+def test_a_value_stays_within_a_band_around_what_is_published_and_says_so():
+    share = Parameter("rate", "1", 1.0, 0.8, 1.25, 0.0, math.inf, band=2.0)
+    found = fit(
+        "collectives", (share,), lambda v, i: SIZES[i] / v["rate"], [size / 3.2 for size in SIZES[:8]], SIZES[:8]
+    )
+    (only,) = found.constants
+    assert only.value == pytest.approx(2.75, rel=0.02)
+    assert (only.pressing, only.far) == (True, True)
+
+
+def test_the_pace_moves_all_that_follows_it():
+    rate = RATE._replace(exponent=-1.0)
+    start = START._replace(exponent=1.0, own=False)
+    pace = Parameter(PACE, "1", 1.0, 0.7, 1.4, 0.0, math.inf)
+    times = [1.3 * seconds({"rate": 1.0, "start": 1e-5}, size) for size in SIZES]
+    found = fit("collectives", (pace, rate, start), lambda v, i: seconds(v, SIZES[i]), times, SIZES)
+    after = {each.parameter.name: each for each in found.constants}
+    assert set(after) == {"rate", "start"}
+    assert found.pace is not None
+    assert after["start"].value == pytest.approx(1.3e-5, rel=0.01)
+    assert after["rate"].value == pytest.approx(1 / 1.3, rel=0.01)
+    assert (after["start"].identified, after["start"].alone) == (True, False)
+    assert 0.0 < after["start"].standard_error < 1e-6
 
 
 def test_scatter_is_that_of_most_points():

@@ -6,6 +6,7 @@ import pytest
 import synthetic
 
 from clustercast.errors import WrongInput
+from clustercast.studies.calibrate import files
 from clustercast.studies.calibrate.files import COLLECTIVES, Source
 from clustercast.studies.calibrate.nccl import Stated, collectives
 
@@ -29,6 +30,24 @@ OLD = """\
 """
 
 
+PREFIXES = (
+    "",
+    "[1,0]<stdout>:",
+    "[1,0]<stdout>: ",
+    "(head, rank=0, pid=3808) [1,0]<stdout>:",
+    "0: ",
+    " 3: ",
+    "[default0]:",
+    "2026-01-31T10:00:00Z ",
+    "2026-01-31T10:00:00.123456789Z stdout F ",
+    "2026-01-31T10:00:00.123456789+02:00 stderr P ",
+    "[pod/nccl-test-launcher-x7/main] ",
+    "[pod/nccl-test-launcher-x7/main] 2026-01-31T10:00:00Z stdout F [1,0]<stdout>:",
+    "Sat Jan 31 10:00:00 2026[1,0]<stdout>:",
+    "launcher-1  | ",
+)
+
+
 def source(text: str) -> Source:
     return Source("run.txt", "", text, COLLECTIVES)
 
@@ -40,7 +59,7 @@ def read(text: str, **stated):
 @pytest.mark.parametrize("operation", synthetic.OPERATIONS)
 @pytest.mark.parametrize(
     "prefix",
-    ["", "[1,0]<stdout>:", "(head, rank=0, pid=3808) [1,0]<stdout>:", "0: ", "[default0]:", "2026-01-31T10:00:00Z "],
+    PREFIXES,
 )
 def test_every_row_is_read_whatever_a_launcher_puts_before_it(operation, prefix):
     points = read(synthetic.nccl_text(operation, 8, SECONDS, prefix=prefix))
@@ -49,6 +68,27 @@ def test_every_row_is_read_whatever_a_launcher_puts_before_it(operation, prefix)
         expected = SECONDS(operation, point.payload_bytes, 8)
         assert point.seconds == pytest.approx(expected, rel=1e-3)
         assert (point.n_ranks, point.n_hosts) == (8, 1)
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_a_file_with_a_prefix_is_known_by_its_content(prefix, tmp_path):
+    path = tmp_path / "log"
+    document = synthetic.nccl_json("all_gather", 8, SECONDS)
+    for text in (
+        synthetic.nccl_text("all_gather", 8, SECONDS, prefix=prefix),
+        "\n".join(prefix + line for line in json.dumps(json.loads(document), indent=1).split("\n")),
+    ):
+        path.write_text(text, encoding="utf-8")
+        found = files.source(path)
+        assert found.kind == COLLECTIVES
+        assert len(collectives(found, Stated()).collectives) == len(synthetic.SIZES)
+
+
+def test_lines_in_brackets_without_a_table_are_not_called_json(tmp_path):
+    path = tmp_path / "log"
+    path.write_text("[1,0]<stdout>:mpirun was killed\n", encoding="utf-8")
+    with pytest.raises(WrongInput, match=r"log: holds nothing that is known; it begins with '\[1,0\]"):
+        files.source(path)
 
 
 @pytest.mark.parametrize("operation", synthetic.OPERATIONS)

@@ -79,7 +79,7 @@ def test_a_huge_cell_is_refused(tmp_path: Path) -> None:
 def test_a_header_of_neither_form_names_what_is_missing(tmp_path: Path) -> None:
     path = write(tmp_path, HEADER.replace("layers", "depth") + "\n")
     error = refused(path)
-    assert error.message == f"{path}:1: is neither form of measurements: of the training form layers is missing"
+    assert error.message == f"{path}:1: is neither form of measurements: of the training form it lacks layers"
     assert error.hint is not None
     assert "of the serving form it lacks mode, engine, model, input_len, output_len" in error.hint
 

@@ -4,7 +4,16 @@ import pytest
 
 from clustercast.errors import WrongInput
 from clustercast.records import MLA, Step
-from clustercast.studies.record.training import estimated, model_of, plan_of, setting_of, stack_of, time_error
+from clustercast.studies.record.training import (
+    estimated,
+    model_of,
+    plan_of,
+    recompute_of,
+    setting_of,
+    stack_of,
+    time_error,
+    usual_vocab,
+)
 
 # Korthikanti et al. 2022 (arXiv 2205.05198), Table 5: seconds per step on A100 80GB, full recompute against
 # selective recompute with sequence parallelism.
@@ -92,15 +101,15 @@ def test_latent_attention_is_recognised() -> None:
 
 
 def test_a_rows_plan_is_read() -> None:
-    plan = plan_of(row("175b", "selective"), sharded=False)
+    plan = plan_of(row("175b", "selective"), zero=0)
     assert (plan.tp, plan.pp, plan.vpp, plan.dp, plan.micro_batch) == (8, 8, 3, 1, 1)
     assert (plan.recompute, plan.sequence_parallel, plan.zero) == (1, 1, 0)
-    assert plan_of(row("22b", "full"), sharded=True).zero == 1
-    assert plan_of(row("22b", "full") | {"zero": "3"}, sharded=False).zero == 3
+    assert plan_of(row("22b", "full"), zero=1).zero == 1
+    assert plan_of(row("22b", "full") | {"zero": "3"}, zero=0).zero == 3
 
 
 def test_half_of_a_stage_recomputes_where_a_row_says_partial() -> None:
-    plan = plan_of(row("175b", "full") | {"recompute": "partial"}, sharded=False)
+    plan = plan_of(row("175b", "full") | {"recompute": "partial"}, zero=0)
     assert (plan.recompute, plan.recompute_layers) == (3, 6)
 
 
@@ -136,3 +145,60 @@ def test_a_setting_is_whole() -> None:
     assert setting.cluster.n_chips == 280
     assert setting.job == (2048, 280)
     assert plan.pp == 35
+
+
+def test_what_a_row_recomputes_is_read_as_printed() -> None:
+    whole = {"layers": "80", "PP": "4"}
+    assert recompute_of(whole | {"recompute": "partial", "recompute_as_printed": "full on 5 layers/stage"}) == (3, 5)
+    assert recompute_of(whole | {"recompute": "selective", "recompute_as_printed": "selective layer"}) == (3, 10)
+    assert recompute_of(whole | {"recompute": "selective", "recompute_as_printed": "selective:mlp"}) == (1, 0)
+    assert recompute_of(whole | {"recompute": "full"}) == (2, 0)
+
+
+def test_a_vocabulary_that_is_not_stated_follows_from_the_model() -> None:
+    assert usual_vocab("Bloom 7B1") == 250880
+    assert usual_vocab("InternLM 65B") == 103168
+    assert usual_vocab("GPT 175B") == 51200
+
+
+def test_nodes_of_a_rack_scale_domain_are_not_cut_off() -> None:
+    rack = row("22b", "full") | {"chip": "gb200-nvl72", "gpus_per_node": "4", "n_chips": "144", "precision": "bf16"}
+    for link, size in (("NVLink5 NVL72", 72), ("NVLink5, 72-GPU NVLink domain", 72), ("NVLink5 in the node", 4)):
+        setting, _ = setting_of(rack | {"intra_node_link": link, "DP": "18"})
+        assert setting.cluster.scale_up.n_chips == size
+
+
+def test_a_rate_without_a_batch_takes_the_usual_tokens_per_step_and_a_time_is_refused() -> None:
+    bare = row("22b", "full") | {"global_batch": ""}
+    setting, plan = setting_of(bare | {"metric": "tokens_per_s_per_gpu"})
+    assert setting.job.global_batch % (plan.dp * plan.micro_batch) == 0
+    assert setting.job.global_batch * setting.job.seq_len == pytest.approx(4194304, rel=0.01)
+    with pytest.raises(WrongInput, match="global_batch is empty"):
+        setting_of(bare)
+
+
+@pytest.mark.parametrize(
+    ("framework", "precision", "date", "stack"),
+    [
+        ("Megatron-DeepSpeed", "bf16", "2022-02", "megatron-deepspeed"),
+        ("Megatron-DeepSpeed", "fp16", "2023-12", "megatron-2021"),
+        ("Megatron-Bridge / NeMo 26.06 container", "mxfp8", "2026-06", "nemo-2026"),
+        ("Megatron-Bridge / NeMo 26.04 container", "mxfp8", "2026-04", "nemo"),
+        ("HAI-LLM DualPipe", "fp8", "2025-05", "hai-llm"),
+        ("Levanter (JAX FSDP)", "bf16", "2024-05", "maxtext"),
+    ],
+)
+def test_frameworks_by_era(framework: str, precision: str, date: str, stack: str) -> None:
+    assert stack_of({"framework": framework, "precision": precision, "date": date}) == stack
+
+
+def test_hai_llm_runs_dualpipe_with_its_own_fp8() -> None:
+    deepseek = row("22b", "full") | {
+        "chip": "h800-sxm5-80gb",
+        "framework": "HAI-LLM",
+        "precision": "fp8",
+        "date": "2025-05",
+    }
+    setting, plan = setting_of(deepseek)
+    assert plan.schedule == 3
+    assert setting.precision.dispatch_wire_bytes == 1.0

@@ -6,6 +6,15 @@ from typing import NamedTuple
 from clustercast.studies.calibrate.fit import Parameter, Predict
 
 
+class Covers(NamedTuple):
+    """What measured steps are like: a calibration vouches for no others."""
+
+    kinds: tuple[str, ...]  # dense, mixture
+    precisions: tuple[str, ...]
+    least_chips: int
+    most_chips: int
+
+
 class Task(NamedTuple):
     """Points of one chip and one link, number format, stack or engine, ready to fit."""
 
@@ -20,3 +29,4 @@ class Task(NamedTuple):
     where: tuple[str, ...]  # file and line of every point
     aliases: dict[str, str]  # further constants that take the value of a fitted one
     remarks: tuple[str, ...]
+    covers: "Covers | None" = None

@@ -76,7 +76,7 @@ def task(
     known = constants.link(link, chip.name)
     reduces = any(p.operation == "all-reduce" and p.n_ranks > 2 for p in mine)
     names = [name for name in settings("parameters")["collectives"] if name != "reduction_gain" or reduces]
-    parameters = tuple(parameter(name, known[name], UNITS.get(name, "1")) for name in names)
+    parameters = tuple(parameter(name, known[name], UNITS.get(name, "1"), "collectives") for name in names)
 
     def predict(values: Mapping[str, float], place: int) -> float:
         point = mine[place]

@@ -42,10 +42,12 @@ class Source(NamedTuple):
 
 def source(path: Path) -> Source:
     """A file and its kind. Raises WrongInput where it cannot be read or holds nothing that is known."""
+    from clustercast.studies.calibrate import nccl
+
     content = _content(path)
     name = path.name.encode("utf-8", "backslashreplace").decode()
     text = content.decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\0", "\ufffd")
-    found = Source(name, hashlib.sha256(content).hexdigest(), text, "")
+    found = Source(name, hashlib.sha256(content).hexdigest(), nccl.document_text(text), "")
     return found._replace(kind=kind_of(found))
 
 
@@ -71,7 +73,9 @@ def kind_of(found: Source) -> str:
     text = found.text.lstrip()
     if not text:
         raise found.wrong("is empty", hint=EXPECTED)
-    if text.startswith(("{", "[")):
+    if text.startswith("[") and nccl.looks_like(found.text):  # mpirun and kubectl put brackets before every line
+        return COLLECTIVES
+    if text.startswith(("{", "[")) and (text.startswith("{") or _is_json(text)):
         document = document_of(found)
         if isinstance(document, dict) and isinstance(document.get("results"), list):
             return COLLECTIVES
@@ -88,6 +92,14 @@ def kind_of(found: Source) -> str:
         raise found.wrong(f"its header lacks {missing}", line=1, hint=EXPECTED)
     first = text.splitlines()[0][:SHOWN_LINE]
     raise found.wrong(f"holds nothing that is known; it begins with {first!r}", hint=EXPECTED)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def document_of(found: Source) -> Any:

@@ -1,8 +1,9 @@
 """A few constants, fitted to a user's points, that start from the catalogue and move only as far as the points say.
 
 Residuals are ln(modelled / measured) over their scatter, under a soft absolute loss. The catalogue's value and range
-of every constant is a normal prior. A constant that the points do not narrow stays where the catalogue has it, and
-so does the least needed one while there are more constants than points allow.
+of every constant is a normal prior, and a band around that range is never left. A constant that the points do not
+narrow stays where the catalogue has it, and so does the least needed one while there are more constants than points
+allow. What is slower by the same factor whatever limits it is one number, the pace, that all constants follow.
 """
 
 import math
@@ -16,13 +17,16 @@ from clustercast.errors import NoAnswer, WrongInput
 
 TENTH: Final = 1.2815515655446004  # standard normal: 10 % lie above it
 MEDIAN_TO_DEVIATION: Final = 1.4826022185056018  # of a normal distribution, from the median absolute deviation
-FAR: Final = 6.0  # prior spreads from the prior, as far as a search may look
+FAR: Final = 6.0  # prior spreads from the prior, as far as a search may look for a number between two bounds
+AT_THE_END: Final = 0.02  # of a searched range: so near to its end a value presses against it
+PACE: Final = "pace"
 LONGEST_SEARCH: Final = 60  # steps of one search
 CLOSE_ENOUGH: Final = 1e-5  # relative change at which a search ends
 LOOKED_AT: Final = (-5.0, -2.0, 2.0, 5.0)  # prior spreads from the prior
 SLOPE_STEP: Final = 0.3  # prior spreads
 NO_TIME_S: Final = 1e-30  # stands for a time of 0, which has no logarithm
 NOISE_SETTLED: Final = 0.1  # of ln(scatter)
+SETTLINGS: Final = 4  # times that the scatter is taken from what it weighed
 
 Values = Mapping[str, float]
 Predict = Callable[[Values, int], float]  # seconds of the point of this index
@@ -38,11 +42,24 @@ class Parameter(NamedTuple):
     high: float
     least: float
     most: float
+    band: float = 1e3  # times beyond its range that it may go, as searched by its logarithm
+    widening: float = 2.0  # of the range, to the 80 % range of the prior
+    exponent: float = 0.0  # the pace moves it by pace ** exponent
+    own: bool = True  # may move by itself
 
     @property
     def in_log(self) -> bool:
         """Whether it is searched as a logarithm: what has no lower bound but 0 and is not 0 itself."""
         return self.before > 0.0 and self.low > 0.0 and self.least == 0.0
+
+    @property
+    def follows(self) -> bool:
+        """Whether the pace moves it."""
+        return self.exponent != 0.0 and self.before > 0.0
+
+    def paced(self, value: float, pace: float) -> float:
+        """Its own value as the pace moves it, never outside what it can be."""
+        return min(max(value * pace**self.exponent, self.least), self.most) if self.follows else value
 
     def inner(self, value: float) -> float:
         """The value as it is searched."""
@@ -62,8 +79,10 @@ class Estimated(NamedTuple):
     standard_error: float
     low: float  # 10 % lie below, by the standard error
     high: float
-    identified: bool
-    n_spreads: float = 0.0  # prior spreads from the prior
+    identified: bool  # by itself, or moved by the pace
+    alone: bool = False  # by itself
+    pressing: bool = False  # against the end of what is plausible
+    far: bool = False  # outside what published machines reach
 
 
 class Fit(NamedTuple):
@@ -73,7 +92,9 @@ class Fit(NamedTuple):
     before: tuple[float, ...]
     after: tuple[float, ...]
     left_out: tuple[float, ...]  # of points that the fit did not see; empty for too few points
-    half_width: float  # 80 % of ln(modelled / measured) lies within it
+    half_width: float | None  # 80 % of ln(modelled / measured) of points not seen lies within it; None: too few points
+    n_free: int  # numbers that were fitted
+    pace: Estimated | None  # that all constants follow, where the points show one
 
 
 def setting(name: str) -> float:
@@ -87,10 +108,34 @@ def settings(name: str) -> dict[str, Any]:
     return found
 
 
-def parameter(name: str, found: Constant, unit: str) -> Parameter:
-    """A constant of the catalogue as one to fit."""
+def parameter(name: str, found: Constant, unit: str, kind: str = "") -> Parameter:
+    """A constant of the catalogue as one to fit to a kind of measurements."""
     least, most = overlay.bounds(name)
-    return Parameter(name, unit, found.value, found.low, found.high, least, most)
+    of_host = name in constants.table("defaults")["calibration"]["host"]
+    return Parameter(
+        name,
+        unit,
+        found.value,
+        found.low,
+        found.high,
+        least,
+        most,
+        float(settings("band").get(kind, settings("band")["usual"])),
+        setting("host_prior_widening" if of_host else "prior_widening"),
+    )
+
+
+def with_pace(kind: str, parameters: Sequence[Parameter], known: Mapping[str, Constant]) -> tuple[Parameter, ...]:
+    """The parameters of a kind, each as it follows the pace, with the constants that only follow, and the pace."""
+    exponents: dict[str, float] = settings("pace")[kind]
+    followed = [each._replace(exponent=float(exponents.get(each.name, 0.0))) for each in parameters]
+    there = {each.name for each in parameters}
+    for name in exponents:
+        if name not in there and known[name].value > 0.0:
+            only = parameter(name, known[name], "s" if name.endswith("_s") else "1", kind)
+            followed.append(only._replace(exponent=float(exponents[name]), own=False))
+    pace = parameter(PACE, constants.constant(settings("pace")["prior"], PACE, {}), "1", kind)
+    return (pace, *followed)
 
 
 def prior_spread(each: Parameter) -> float:
@@ -105,7 +150,7 @@ def prior_spread(each: Parameter) -> float:
         width = each.high - each.low
         span = each.most - each.least
         least *= span if math.isfinite(span) else max(each.before, each.high)
-    return max(setting("prior_widening") * width / (2.0 * TENTH), least)
+    return max(each.widening * width / (2.0 * TENTH), least)
 
 
 def needs_scipy() -> None:
@@ -114,7 +159,7 @@ def needs_scipy() -> None:
         import scipy.optimize  # noqa: F401 (only asked whether it is there)
     except ImportError:
         raise WrongInput(
-            "scipy is not installed, and calibrate fits with it", hint="install clustercast[fit]"
+            "scipy is not installed, and calibrate fits with it", hint="pip install 'clustercast[fit]'"
         ) from None
 
 
@@ -138,10 +183,10 @@ def fit(
     some = tuple(every[place * len(every) // few] for place in range(few)) if len(every) > few else data.points
     free, near = chosen(data._replace(points=some), most, float(settings("noise")[kind]))
     found, noise = settled(data, free, float(settings("noise")[kind]), near)
-    before = [predict({each.name: each.before for each in parameters}, i) for i in range(len(every))]
+    before = [predict(values_at(data, (), ()), i) for i in range(len(every))]
     left_out = folds(data, free, found, configurations, noise)
     median = statistics.median(abs(math.expm1(each)) for each in left_out or found.residuals)
-    if median > setting("most_median_error"):
+    if free and median > setting("most_median_error"):
         raise NoAnswer(
             f"the measurements contradict the setup: whatever its constants, the median error stays {median:.0%}",
             hint="check the chip, the fabric, the stack or engine and the units of the file",
@@ -155,11 +200,13 @@ def fit(
     if not free:
         raise nothing_identified(kind, parameters, distinct)
     return Fit(
-        constants=tuple(result(each, free, found) for each in parameters),
+        constants=tuple(result(each, free, found) for each in parameters if each.name != PACE),
         before=tuple(each / seconds - 1.0 for each, seconds in zip(before, measured_s, strict=True)),
         after=tuple(math.expm1(each) for each in found.residuals),
         left_out=tuple(math.expm1(each) for each in left_out),
-        half_width=half_width(left_out, found.residuals, len(free)),
+        half_width=half_width(left_out, distinct - len(free)) if left_out else None,
+        n_free=len(free),
+        pace=next((result(each, free, found) for each in free if each.name == PACE), None),
     )
 
 
@@ -182,9 +229,14 @@ class Solution(NamedTuple):
     """Where a search ended: searched values, their spreads, and ln(modelled / measured) of its points."""
 
     inner: tuple[float, ...]
-    spreads: tuple[float, ...]
+    covariance: tuple[tuple[float, ...], ...]
     residuals: tuple[float, ...]
     cost: float  # of the points and of the distance from the prior
+
+    @property
+    def spreads(self) -> tuple[float, ...]:
+        """Standard errors of the searched values."""
+        return tuple(math.sqrt(max(row[place], 0.0)) for place, row in enumerate(self.covariance))
 
     def at(self, free: Sequence[Parameter]) -> dict[str, float]:
         """The searched values by name, for another search to start from."""
@@ -200,9 +252,33 @@ def doubt(each: Parameter, spread: float) -> float:
 def chosen(data: Data, most: int, noise: float) -> tuple[list[Parameter], dict[str, float]]:
     """The constants that the points identify, at most so many, and about where they lie.
 
+    Where there is a pace, the points may be explained with it or without: with it, unless without is far more likely.
+    """
+    movable = [each for each in data.parameters if each.own and prior_spread(each) > 0.0]
+    single = [each for each in movable if each.name != PACE]
+    with_it = selected(data, movable, most, noise)
+    if len(single) == len(movable):
+        return with_it
+    both = [with_it, selected(data, single, most, noise)]
+    scatter = noise
+    for _ in range(SETTLINGS):
+        scatter = min(scatter_of(solve(data, free, scatter, start).residuals, len(free)) for free, start in both)
+    costs = [cost_of(data, free, scatter, start) for free, start in both]
+    return both[0] if costs[0] < costs[1] + setting("pace_margin") else both[1]
+
+
+def cost_of(data: Data, free: Sequence[Parameter], noise: float, start: Values) -> float:
+    """How unlikely the points and the constants are together, at best."""
+    found = solve(data, free, noise, start)
+    far = distances(free, found.inner, (), noise)
+    return sum(math.hypot(1.0, each / noise) - 1.0 for each in found.residuals) + sum(0.5 * each * each for each in far)
+
+
+def selected(data: Data, free: list[Parameter], most: int, noise: float) -> tuple[list[Parameter], dict[str, float]]:
+    """The constants of some that the points identify, at most so many, and about where they lie.
+
     What the fit misses least goes first, then what is least known; at the end each one that went may come back.
     """
-    free = [each for each in data.parameters if prior_spread(each) > 0.0]
     start = looked_around(data, free, noise)
     usual = {each.name: each.inner(each.before) for each in free}
     all_of_them = tuple(each for each in free if alone(data, free, each, noise, start) < 1.0)
@@ -258,7 +334,11 @@ def settled(data: Data, free: Sequence[Parameter], noise: float, start: dict[str
 def values_at(data: Data, free: Sequence[Parameter], inner: Sequence[float]) -> dict[str, float]:
     """Every constant by name: the searched ones here, the others as the catalogue has them."""
     values = {each.name: each.before for each in data.parameters}
-    return values | {each.name: each.outer(float(x)) for each, x in zip(free, inner, strict=True)}
+    values |= {each.name: each.outer(float(x)) for each, x in zip(free, inner, strict=True)}
+    pace = values.pop(PACE, 1.0)
+    if pace != 1.0:
+        values = {each.name: each.paced(values[each.name], pace) for each in data.parameters if each.name != PACE}
+    return values
 
 
 def errors_at(data: Data, free: Sequence[Parameter], inner: Sequence[float]) -> list[float]:
@@ -315,12 +395,26 @@ def softened(squares: Any, n_points: int) -> Any:
 
 
 def searched_range(each: Parameter) -> tuple[float, float]:
-    """Where a constant is searched: what it can be, and not too far from the catalogue."""
+    """Where a constant is searched: what it can be, and no further from the catalogue than is plausible."""
     centre, spread = each.inner(each.before), prior_spread(each)
-    least, most = centre - FAR * spread, centre + FAR * spread
+    if each.in_log:
+        low, high = usual_range(each)
+        return math.log(low / each.band), min(math.log(high * each.band), math.log(each.most))
+    return max(centre - FAR * spread, each.least), min(centre + FAR * spread, each.most)
+
+
+def usual_range(each: Parameter) -> tuple[float, float]:
+    """What published machines reach: the catalogue's range, and some way around a value that it gives without one."""
+    around = math.exp(TENTH * setting("least_prior_spread"))
+    return min(each.low, each.before / around), max(each.high, each.before * around)
+
+
+def is_far(each: Parameter, value: float) -> bool:
+    """Whether a value lies where no published machine does."""
     if not each.in_log:
-        least = max(least, each.least)
-    return least, min(most, each.inner(each.most)) if math.isfinite(each.most) else most
+        return abs(value - each.before) > setting("far_from_prior") * prior_spread(each)
+    low, high = usual_range(each)
+    return not low / setting("far_from_range") <= value <= high * setting("far_from_range")
 
 
 def solve(data: Data, free: Sequence[Parameter], noise: float, start: Values) -> Solution:
@@ -346,9 +440,9 @@ def solve(data: Data, free: Sequence[Parameter], noise: float, start: Values) ->
         xtol=CLOSE_ENOUGH,
     )
     covariance = np.linalg.pinv(found.jac.T @ found.jac)
-    deviations = tuple(math.sqrt(max(float(each), 0.0)) for each in np.diag(covariance))
     inner = tuple(float(each) for each in found.x)
-    return Solution(inner, deviations, tuple(errors_at(data, free, inner)), float(found.cost))
+    rows = tuple(tuple(float(each) for each in row) for row in covariance)
+    return Solution(inner, rows, tuple(errors_at(data, free, inner)), float(found.cost))
 
 
 def scatter_of(residuals: Sequence[float], n_free: int) -> float:
@@ -360,17 +454,38 @@ def scatter_of(residuals: Sequence[float], n_free: int) -> float:
 
 def result(each: Parameter, free: Sequence[Parameter], found: Solution) -> Estimated:
     """A constant with its standard error and the range that follows from it; as it was where it is not free."""
-    if each not in free:
+    at_pace = next((place for place, one in enumerate(free) if one.name == PACE), None)
+    follows = at_pace is not None and each.follows
+    if each not in free and not follows:
         return Estimated(each, each.before, 0.0, each.low, each.high, identified=False)
-    place = free.index(each)
-    inner, spread = found.inner[place], found.spreads[place]
+    moves = {free.index(each): 1.0} if each in free else {}
+    inner = found.inner[free.index(each)] if each in free else each.inner(each.before)
+    pressing = each in free and presses(each, inner)
+    if at_pace is not None and follows:
+        moves[at_pace] = each.exponent
+        inner += each.exponent * found.inner[at_pace]
+    variance = sum(a * b * found.covariance[i][j] for i, a in moves.items() for j, b in moves.items())
+    spread = math.sqrt(max(variance, 0.0))
     value = each.outer(inner)
     ends = (each.outer(inner - TENTH * spread), each.outer(inner + TENTH * spread))
-    standard_error = value * spread if each.in_log else spread
-    n_spreads = abs(inner - each.inner(each.before)) / prior_spread(each)
     return Estimated(
-        each, value, standard_error, min(ends[0], value), max(ends[1], value), identified=True, n_spreads=n_spreads
+        each,
+        value,
+        value * spread if each.in_log else spread,
+        min(ends[0], value),
+        max(ends[1], value),
+        identified=True,
+        alone=each in free,
+        pressing=pressing,
+        far=is_far(each, value),
     )
+
+
+def presses(each: Parameter, inner: float) -> bool:
+    """Whether a searched value lies at the end of what is plausible and not of what can be."""
+    least, most = searched_range(each)
+    close = AT_THE_END * (most - least)
+    return each.in_log and (inner - least < close or (most - inner < close and each.outer(most) < each.most))
 
 
 def folds(
@@ -393,14 +508,15 @@ def folds(
     return errors
 
 
-def half_width(left_out: Sequence[float], residuals: Sequence[float], n_free: int) -> float:
-    """Half width of the 80 % interval of ln(time): Student's t on the scatter, out of fold where that is known."""
+def half_width(left_out: Sequence[float], freedom: int) -> float:
+    """Half width of the 80 % interval of ln(time): Student's t on the scatter of points that the fit did not see.
+
+    freedom  configurations less fitted numbers: few of them say little of the scatter, and the interval is wider
+    """
     from scipy.special import stdtrit
 
-    errors, lost = (left_out, 1) if left_out else (residuals, n_free)
-    freedom = max(1, len(errors) - lost)
-    deviation = math.sqrt(sum(each * each for each in errors) / freedom)
-    return max(float(stdtrit(freedom, 0.9)) * deviation, setting("least_noise"))
+    deviation = math.sqrt(sum(each * each for each in left_out) / max(1, len(left_out) - 1))
+    return max(float(stdtrit(max(1, freedom), 0.9)) * deviation, setting("least_half_width"))
 
 
 def nothing_identified(kind: str, parameters: Sequence[Parameter], n: int) -> NoAnswer:

@@ -120,7 +120,8 @@ def task(chip: ChipProfile, chip_file: str | None, points: Sequence[Matmul], num
     clock = constants.clock_fraction(chip.family).value
     record_field = {name: constants.KERNEL_FIELDS.get(name, name) for name in settings("parameters")["matmuls"]}
     parameters = tuple(
-        parameter(name, known[field], "s" if field.endswith("_s") else "1") for name, field in record_field.items()
+        parameter(name, known[field], "s" if field.endswith("_s") else "1", "matmuls")
+        for name, field in record_field.items()
     )
 
     def predict(values: Mapping[str, float], place: int) -> float:

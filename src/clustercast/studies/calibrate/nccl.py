@@ -7,9 +7,16 @@ from typing import Any, Final, NamedTuple
 
 from clustercast.studies.calibrate.files import Source, document_of
 
-PREFIX: Final = re.compile(
-    r"^(?:\([^()]{0,200}\)\s*|\[[^\]]{0,100}\](?:<std(?:out|err)>)?:?\s?|\d{1,6}:\s|\d{4}-\d\d-\d\dT\S{1,40}\s)*"
+# what stands before a line: Ray, mpirun and kubectl, srun, containerd and docker, mpirun's date, Compose
+PREFIXES: Final = (
+    r"\([^()]{0,200}\)\s*",
+    r"\[[^\]]{0,200}\](?:<std(?:out|err)>)?:?\s?",
+    r" {0,6}\d{1,6}:\s",
+    r"\d{4}-\d\d-\d\d[T ]\d\d:\S{1,40}\s(?:std(?:out|err) [FP]\s)?",
+    r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}",
+    r"[\w.-]{1,100} {1,20}\|\s",
 )
+PREFIX: Final = re.compile(f"^(?:{'|'.join(PREFIXES)})*")
 PROGRAM: Final = re.compile(
     r"\b(all_reduce|all_gather|reduce_scatter|alltoall|alltoallv|sendrecv|broadcast|reduce|gather|scatter|hypercube)"
     r"_perf(?:_mpi)?\b"
@@ -108,6 +115,26 @@ class Line(NamedTuple):
     n_wrong: float
 
 
+def bare(line: str) -> str:
+    """A line without what a launcher put before it.
+
+    >>> bare("[1,0]<stdout>:# nThread 1"), bare("2026-01-31T10:00:00.1Z stdout F     8"), bare("[pod/a/main] [3]: x")
+    ('# nThread 1', '    8', 'x')
+    """
+    return PREFIX.sub("", line, count=1)
+
+
+def document_text(text: str) -> str:
+    """A text whose first line holds the beginning of a JSON document behind a launcher's prefix, without prefixes.
+
+    Any other text comes back as it is; every line keeps its number.
+    """
+    first = text.lstrip().split("\n", 1)[0]
+    if first.startswith("{") or not bare(first).startswith("{"):
+        return text
+    return "\n".join(map(bare, text.split("\n")))
+
+
 def looks_like(text: str) -> bool:
     """Whether a text may be the output of nccl-tests."""
     return THREADS.search(text) is not None or ("algbw" in text and "busbw" in text)
@@ -133,7 +160,7 @@ def _of_text(found: Source) -> Iterator[tuple[Header, list[Line]]]:
     """The tables of a text, each with what was said above it."""
     header, lines, program = Header(), [], None
     for number, whole in enumerate(found.text.split("\n"), 1):
-        line = PREFIX.sub("", whole, count=1)
+        line = bare(whole)
         row = ROW.match(line)
         if row is not None and header.columns:
             read = _line(found, number, header, row)

@@ -1,11 +1,13 @@
 """What no fit mends: too few points, repeats that contradict one another, times that no hardware reaches."""
 
+import statistics
 from collections.abc import Hashable, Sequence
 
 from clustercast.errors import NoAnswer
 from clustercast.studies.calibrate.fit import setting, settings
 
 MOST_NAMED = 5
+WORDS = {"collectives": "collectives", "matmuls": "matmuls", "steps": "training steps", "serving": "serving points"}
 
 
 def too_few(kind: str, n: int, what: str) -> None:
@@ -47,6 +49,38 @@ def contradictory(configurations: Sequence[Hashable], seconds: Sequence[float], 
                 hint="leave out what was not measured in the same state, or name what differs in its own column",
                 numbers={"ratio": ratio, "most": most, "slow_s": seconds[slow], "fast_s": seconds[fast]},
             )
+
+
+def too_far_off(kind: str, chip: str, belongs_to: str, modelled_over_measured: Sequence[float]) -> None:
+    """Raise NoAnswer for points that are nothing like what the catalogue says of such a setup."""
+    ratio, most = statistics.median(modelled_over_measured), float(settings("most_off")[kind])
+    if not 1.0 / most <= ratio <= most:
+        times, how = (1.0 / ratio, "slower") if ratio < 1.0 else (ratio, "faster")
+        raise NoAnswer(
+            f"these {WORDS[kind]} are {times:.3g} times {how} than the catalogue has {belongs_to} on {chip}, further "
+            f"off than anything published ({most:g} times)",
+            hint="check the unit of value, the number of chips, the plan and the shape, and that chip and software are "
+            "the stated ones",
+            numbers={"ratio": 1.0 / ratio, "most": most, "n": len(modelled_over_measured)},
+        )
+
+
+def worse(what: str, before: float, after: float, left_out: float | None) -> str:
+    """What makes a calibration worse than the catalogue, in a sentence; nothing where it is better.
+
+    before, after, left_out  median errors with the catalogue's constants, with the fitted ones, and with those of a
+                             fit that has not seen the point
+
+    >>> worse("nemo on h100", 0.04, 0.02, 0.05)
+    'nemo on h100: a fit describes points that it has not seen to 5.0 %, the catalogue to 4.0 %'
+    """
+    enough = max(before, setting("least_noise"))  # closer than that is chance
+    said = ""
+    if after > enough:
+        said = f"{what}: the fit describes its own points to {after:.1%}, the catalogue to {before:.1%}"
+    elif left_out is not None and left_out > enough:
+        said = f"{what}: a fit describes points that it has not seen to {left_out:.1%}, the catalogue to {before:.1%}"
+    return said.replace("%", " %")
 
 
 def impossible(what: str, shares: Sequence[float], where: Sequence[str], hint: str) -> None:

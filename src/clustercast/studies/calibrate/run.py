@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 from clustercast import __version__, catalog
 from clustercast.catalog import ChipProfile, overlay
 from clustercast.errors import NoAnswer, WrongInput
-from clustercast.studies.calibrate import collectives, files, matmuls, nccl, serving, steps
-from clustercast.studies.calibrate.belonging import Task
+from clustercast.studies.calibrate import collectives, files, matmuls, nccl, refusals, serving, steps
+from clustercast.studies.calibrate.belonging import Covers, Task
 from clustercast.studies.calibrate.files import Source
-from clustercast.studies.calibrate.fit import Estimated, Fit, fit, needs_scipy, setting, settings
+from clustercast.studies.calibrate.fit import PACE, Estimated, Fit, fit, needs_scipy, settings
 from clustercast.studies.record import numbers
 
 OUTPUT = "calibration.yaml"
@@ -33,11 +33,15 @@ class Options(NamedTuple):
     operation: str | None = None
     output: str = OUTPUT
     force: bool = False
+    keep_anyway: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """One constant before and after. One that the points do not narrow stays as it was and is not identified."""
+    """One constant before and after. One that the points do not narrow stays as it was and is not identified.
+
+    One that follows the pace alone is identified as far as the pace is.
+    """
 
     name: str
     belongs_to: str
@@ -70,7 +74,10 @@ class PartResult:
     error_before: Errors
     error_after: Errors
     error_left_out: Errors | None
-    half_width: float
+    half_width: float | None  # None: too few configurations to leave one out
+    n_fitted: int  # numbers that were fitted: constants, and the pace
+    pace: float | None  # that all constants follow: 1.1 is slower by a tenth, whatever limits
+    covers: Covers | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,29 +142,23 @@ def _calibrate(sources: Sequence[Source], output: Path, options: Options) -> Cal
     found = _points(sources, chip, options)
     warnings = [*found.remarks, *_other_chip(chip, found.devices)]
     done: list[tuple[Task, Fit]] = []
-    refusals: list[NoAnswer] = []
+    refused: list[NoAnswer] = []
     name, said = _sources(sources)
     with ExitStack() as laid:
         for make in _tasks(found, chip, chip_file, options):
             try:
                 task = thinned(make())
-                fitted = fit(task.kind, task.parameters, task.predict, task.measured_s, task.configurations)
+                fitted, said_of_it = _fitted(task, options)
             except NoAnswer as error:
-                refusals.append(error)
+                refused.append(error)
                 continue
             done.append((task, fitted))
-            warnings += [*task.remarks, *_far(task, fitted)]
-            unseen, usual = errors(fitted.left_out or fitted.after).median, errors(fitted.before).median
-            if unseen > usual > setting("least_noise"):
-                warnings.append(
-                    f"{task.belongs_to} on {task.chip}: the catalogue describes such points as well ({usual:.1%}) as "
-                    f"this calibration those that it has not seen ({unseen:.1%})"
-                )
+            warnings += [*task.remarks, *said_of_it, *_far(task, fitted)]
             # what comes later is fitted over what came before: nodes over links, steps over kernels
             laid.enter_context(overlay.using(overlay.of_data(output, {"parts": [_data(task, fitted, name)]})))
     if not done:
-        raise refusals[0]
-    warnings += [f"left out: {error.message}" for error in refusals]
+        raise refused[0]
+    warnings += [f"left out: {error.message}" for error in refused]
     document = {
         "schema": overlay.SCHEMA,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -179,6 +180,24 @@ def _calibrate(sources: Sequence[Source], output: Path, options: Options) -> Cal
         sources=said,
         warnings=tuple(warnings),
     )
+
+
+def _fitted(task: Task, options: Options) -> tuple[Fit, list[str]]:
+    """The fit of a task with warnings. Raises NoAnswer for points that are too far off, or that it describes worse."""
+    usual = {each.name: each.before for each in task.parameters if each.name != PACE}
+    modelled = [task.predict(usual, place) / measured_s for place, measured_s in enumerate(task.measured_s)]
+    refusals.too_far_off(task.kind, task.chip, task.belongs_to, modelled)
+    fitted = fit(task.kind, task.parameters, task.predict, task.measured_s, task.configurations)
+    before, after = errors(fitted.before).median, errors(fitted.after).median
+    left_out = errors(fitted.left_out).median if fitted.left_out else None
+    worse = refusals.worse(f"{task.belongs_to} on {task.chip}", before, after, left_out)
+    if worse and not options.keep_anyway:
+        raise NoAnswer(
+            f"a calibration would make the model worse: {worse}",
+            hint="measure what differs from these points, or write it all the same with --keep-anyway",
+            numbers={"error_before": before, "error_after": after, "error_left_out": left_out},
+        )
+    return fitted, [worse] if worse else []
 
 
 def errors(relative: Sequence[float]) -> Errors:
@@ -295,15 +314,24 @@ def _sources(sources: Sequence[Source]) -> tuple[str, dict[str, str]]:
 
 
 def _far(task: Task, fitted: Fit) -> list[str]:
-    """A warning for constants that lie where no published machine does."""
-    far = [each for each in fitted.constants if each.n_spreads > setting("far_from_prior")]
-    if not far:
-        return []
-    said = ", ".join(f"{e.parameter.name} {e.value / e.parameter.before:.2g}x" for e in far if e.parameter.before)
-    return [
-        f"{task.belongs_to} on {task.chip}: {said} the usual: far outside what published machines reach; check that "
-        f"the setup is the stated one"
-    ]
+    """Warnings for constants that lie where no published machine does, and for those that would go on further."""
+    moved = [each for each in fitted.constants if each.identified and each.parameter.before]
+    far = [each for each in moved if each.far and each.parameter.own]
+    said = []
+    if far:
+        named = ", ".join(f"{each.parameter.name} {each.value / each.parameter.before:.2g}x" for each in far)
+        said.append(
+            f"{task.belongs_to} on {task.chip}: {named} the usual: far outside what published machines reach; check "
+            f"that the setup is the stated one"
+        )
+    pressing = [each for each in (*moved, *((fitted.pace,) if fitted.pace else ())) if each.pressing]
+    if pressing:
+        named = ", ".join(each.parameter.name for each in pressing)
+        said.append(
+            f"{task.belongs_to} on {task.chip}: {named} would go beyond what is plausible and is held there: these "
+            f"points have a cause that none of these constants stands for"
+        )
+    return said
 
 
 def _part(task: Task, fitted: Fit) -> PartResult:
@@ -317,6 +345,9 @@ def _part(task: Task, fitted: Fit) -> PartResult:
         error_after=errors(fitted.after),
         error_left_out=errors(fitted.left_out) if fitted.left_out else None,
         half_width=fitted.half_width,
+        n_fitted=fitted.n_free,
+        pace=fitted.pace.value if fitted.pace else None,
+        covers=task.covers,
     )
 
 
@@ -348,6 +379,7 @@ def _data(task: Task, fitted: Fit, source: str) -> dict[str, Any]:
         "error_after": asdict(errors(fitted.after)),
         "error_left_out": asdict(errors(fitted.left_out)) if fitted.left_out else None,
         "half_width": fitted.half_width,
+        "covers": task.covers._asdict() if task.covers else None,
         "left_as_they_were": [each.parameter.name for each in fitted.constants if not each.identified],
         "constants": entries,
     }

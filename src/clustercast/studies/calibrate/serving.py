@@ -11,12 +11,14 @@ from clustercast.errors import ClustercastError, NoAnswer
 from clustercast.studies.calibrate import refusals
 from clustercast.studies.calibrate.belonging import Task
 from clustercast.studies.calibrate.files import Row, Source, rows_of
-from clustercast.studies.calibrate.fit import parameter, settings
+from clustercast.studies.calibrate.fit import parameter, settings, with_pace
 from clustercast.studies.record import numbers
 from clustercast.studies.record import serving as record
 
 # what says where a figure comes from, not what was run
 NOT_THE_RUN: Final = frozenset(("id", "source", "date", "value", "notes", "complete"))
+SHORTEST_S: Final = 1e-12
+LONGEST_S: Final = 1e9
 OF_LATENCY: Final = "_ms"
 SHARES: Final = (
     "matmul_fraction",
@@ -77,6 +79,8 @@ def _point(found: Source, row: Row, cells: dict[str, str]) -> Point:
     measured = float(cells["value"] or "nan")
     if not 0.0 < measured < math.inf:
         raise found.wrong(f"value: expected a positive number, got {cells['value']!r}", line=row.line)
+    if not SHORTEST_S < in_time(case.metric, measured) < LONGEST_S:
+        raise found.wrong(f"value: {cells['value']!r} is no {case.metric}: check its unit", line=row.line)
     if not 0.0 < seconds(case, case.setting) < math.inf:
         raise found.wrong("gives no time: check its lengths, its concurrency and its layout", line=row.line)
     configuration = tuple(sorted((key, text) for key, text in cells.items() if text and key not in NOT_THE_RUN))
@@ -116,7 +120,8 @@ def task(found: Sequence[Point], chip_file: str | None, chip: str, engine: str) 
     refusals.impossible("the chip's datasheet", shares, where, hint)
     known = catalogue.engine(engine, mine[0].chip.family, chip).constants
     names = [name for name in settings("parameters")["serving"] if name in known]
-    parameters = tuple(parameter(name, known[name], "s" if name.endswith("_s") else "1") for name in names)
+    own = [parameter(name, known[name], "s" if name.endswith("_s") else "1", "serving") for name in names]
+    parameters = with_pace("serving", own, known)
 
     def predict(values: Mapping[str, float], place: int) -> float:
         setting = cases[place].setting

@@ -9,12 +9,14 @@ from clustercast.catalog import ChipProfile, constants
 from clustercast.errors import ClustercastError, NoAnswer
 from clustercast.physics.training import training_step
 from clustercast.studies.calibrate import refusals
-from clustercast.studies.calibrate.belonging import Task
+from clustercast.studies.calibrate.belonging import Covers, Task
 from clustercast.studies.calibrate.files import Row, Source, rows_of
-from clustercast.studies.calibrate.fit import parameter, settings
+from clustercast.studies.calibrate.fit import parameter, settings, with_pace
 from clustercast.studies.record import numbers
 from clustercast.studies.record import training as record
 
+SHORTEST_S: Final = 1e-9
+LONGEST_S: Final = 1e9
 METRICS: Final = ("iteration_s", "tokens_per_s_per_gpu")
 # what says where a figure comes from or how it was written down, not what was run
 NOT_THE_RUN: Final = frozenset(
@@ -63,14 +65,17 @@ def _step(found: Source, row: Row, cells: dict[str, str], stack: str | None) -> 
     chip = numbers.chip_of(cells)
     name = stack or record.stack_of(cells)
     setting, plan = _setting(cells, chip, name)
+    record.check(cells, setting, plan)
     measured = float(cells["value"] or "nan")
     if not 0.0 < measured < math.inf:
         raise found.wrong(f"value: expected a positive number, got {cells['value']!r}", line=row.line)
     tokens = float(setting.job.global_batch) * setting.job.seq_len
     rate = measured * record.number(cells, "n_chips", 1)
     seconds = measured if cells["metric"] == "iteration_s" else tokens / rate
-    if not 0.0 < training_step(setting, plan).step_s < math.inf or seconds <= 0.0:
+    if not 0.0 < training_step(setting, plan).step_s < math.inf:
         raise found.wrong("gives no step: check its shape and plan", line=row.line)
+    if not SHORTEST_S < seconds < LONGEST_S:
+        raise found.wrong(f"value: {cells['value']!r} makes a step of {seconds:.3g} s: check its unit", line=row.line)
     configuration = tuple(sorted((key, text) for key, text in cells.items() if text and key not in NOT_THE_RUN))
     return Step(cells, chip, name, seconds, configuration, f"{found.name}:{row.line}")
 
@@ -78,8 +83,10 @@ def _step(found: Source, row: Row, cells: dict[str, str], stack: str | None) -> 
 def _setting(cells: dict[str, str], chip: ChipProfile, stack: str) -> tuple[records.Setting, records.Plan]:
     """The row as the physics sees it, with the stack that was measured."""
     setting, plan = record.setting_of(cells)
-    used = records.as_declared(constants.stack(stack, chip.name, chip.family).record)
-    return setting._replace(stack=used), plan
+    used = constants.stack(stack, chip.name, chip.family).record
+    if setting.stack.expert_imbalance == 0.0:  # the row says that its experts were kept equally busy
+        used = used._replace(expert_imbalance=0.0)
+    return setting._replace(stack=records.as_declared(used)), plan
 
 
 def tasks(points: Sequence[Step]) -> list[tuple[str, str]]:
@@ -106,7 +113,8 @@ def task(points: Sequence[Step], chip_file: str | None, chip: str, stack: str) -
     known = constants.stack(stack, chip, mine[0].chip.family).constants
     mixtures = any(setting.model.n_moe_layers > 0 for setting, _ in made)
     names = [name for name in settings("parameters")["steps"] if mixtures or name not in OF_MIXTURES]
-    parameters = tuple(parameter(name, known[name], "s" if name.endswith("_s") else "1") for name in names)
+    own = [parameter(name, known[name], "s" if name.endswith("_s") else "1", "steps") for name in names]
+    parameters = with_pace("steps", own, known)
 
     def predict(values: Mapping[str, float], place: int) -> float:
         setting, plan = made[place]
@@ -126,7 +134,17 @@ def task(points: Sequence[Step], chip_file: str | None, chip: str, stack: str) -
         tuple(where),
         {},
         (),
+        _covers(mine, stack, made),
     )
+
+
+def _covers(points: Sequence[Step], stack: str, made: Sequence[tuple[records.Setting, records.Plan]]) -> Covers:
+    """What the steps are like."""
+    mixtures = [setting.model.n_moe_layers > 0 for setting, _ in made]
+    kinds = tuple(name for name, is_there in (("dense", not all(mixtures)), ("mixture", any(mixtures))) if is_there)
+    recipes = tuple(dict.fromkeys(record.recipe_of(point.cells, stack) for point in points))
+    counts = [record.number(point.cells, "n_chips", 1) for point in points]
+    return Covers(kinds, recipes, min(counts), max(counts))
 
 
 OF_MIXTURES: Final = ("expert_factor", "expert_half_width", "host_moe_layer_s")

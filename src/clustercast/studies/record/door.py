@@ -3,6 +3,7 @@
 The physics assumes good input; this is where a row of a user's file is looked at, and told what is wrong.
 """
 
+import math
 import re
 from typing import Final
 
@@ -10,6 +11,21 @@ from clustercast.studies.record.files import TRAINING
 
 WHOLE: Final = re.compile(r"[0-9]{1,15}(\.0*)?|[0-9](\.[0-9]{1,6})?[eE]\+?[0-9]{1,2}")
 LARGEST: Final = 1e15
+# What no machine and no model is near; beyond it a cell is a slip.
+MOST: Final = {
+    "layers": 10_000,
+    "hidden": 10_000_000,
+    "heads": 100_000,
+    "experts": 100_000,
+    "n_chips": 10_000_000,
+    "seq_len": 10_000_000,
+    "global_batch": 10_000_000,
+    "input_len": 10_000_000,
+    "output_len": 10_000_000,
+    "concurrency": 10_000_000,
+}
+LEAST_VALUE: Final = 1e-9  # of a measured figure, in whatever unit
+MOST_VALUE: Final = 1e12
 
 SHAPE: Final = ("layers", "hidden", "heads", "kv_heads", "head_dim", "vocab")
 MAY_BE_ZERO: Final = ("ffn", "experts", "topk", "moe_ffn", "shared_experts")
@@ -63,14 +79,28 @@ def flaw_of(cells: dict[str, str], form: str) -> str:
             return f"{column}: expected a whole number, got {text[:40]!r}"
         if text and float(text) < least:
             return f"{column}: expected {least} or more, got {text!r}"
+        if text and float(text) > MOST.get(column, LARGEST):
+            return f"{column}: expected {MOST[column]:,} or fewer, got {text!r}"
     for column, known in WORDS[form].items():
         text = cells.get(column) or ""
         if text and text.removesuffix(".0") not in known:
             return f"{column}: expected one of {', '.join(known)}, got {text[:40]!r}"
+    value = _number(cells.get("value") or "")
+    if value > 0.0 and not LEAST_VALUE <= value <= MOST_VALUE:
+        return f"value: expected a number from {LEAST_VALUE:g} to {MOST_VALUE:g}, got {cells['value'][:40]!r}"
     date = cells.get("date") or ""
     if date and YEAR.fullmatch(date) is None:
         return f"date: expected a year first, like 2024-05, got {date[:40]!r}"
     return _plan_flaw(cells) if form == TRAINING else ""
+
+
+def _number(text: str) -> float:
+    """A number of a cell; 0 for what is none or not finite, which is refused elsewhere."""
+    try:
+        value = float(text)
+    except ValueError:
+        return 0.0
+    return value if math.isfinite(value) else 0.0
 
 
 def _plan_flaw(cells: dict[str, str]) -> str:

@@ -134,8 +134,7 @@ def _form_of(header: list[str], path: Path, line: int) -> str:
     raise read.wrong(
         path,
         "",
-        f"is neither form of measurements: of the {near} form {', '.join(missing[near])} "
-        f"{'is' if len(missing[near]) == 1 else 'are'} missing",
+        f"is neither form of measurements: of the {near} form it lacks {', '.join(missing[near])}",
         line=line,
         hint=hint,
     )

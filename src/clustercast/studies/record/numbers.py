@@ -35,6 +35,7 @@ COLUMNS: Final = {
 }
 NEEDED: Final = ("chip_memory_gb", "chip_bandwidth_tb_per_s")
 WITH_LINKS: Final = "generic-8-mesh"
+ROUNDING: Final = 0.005
 WITHOUT_LINKS: Final = "pcie-gen5-tree"
 
 # Names of the record that stand for a bin nobody stated: the one that is taken for them.
@@ -96,7 +97,10 @@ def chip_of(row: dict[str, str]) -> ChipProfile:
 
 @kept
 def chip(key: ChipKey) -> ChipProfile:
-    """The chip of a key, read or made once in a run."""
+    """The chip of a key, read or made once in a run.
+
+    A number that is the catalogue's own, as the row rounds it, leaves the chip as it is.
+    """
     try:
         found = catalog.find_chip(STANDS_FOR.get(key.name, key.name))
     except WrongInput:
@@ -104,8 +108,9 @@ def chip(key: ChipKey) -> ChipProfile:
             raise
         return _made(key)
     for column, text in key.numbers:
-        _quantity(column, text)
-        found = found.with_setting(COLUMNS[column].setting, _with_unit(column, text))
+        said, known = _quantity(column, text), found.get(COLUMNS[column].quantity)
+        if known is None or abs(said.value / known.value - 1.0) > ROUNDING:
+            found = found.with_setting(COLUMNS[column].setting, _with_unit(column, text))
     return found._replace(fabric=key.fabric or found.fabric, family=_family(key.family or found.family))
 
 

@@ -21,6 +21,7 @@ class Answer(NamedTuple):
     setup: dict[str, str]  # what was taken for the row: stack or engine, precision, plan
     size: str  # the row's class of size, for tables: "up to 8 chips", ...
     kind: str  # "dense" or "mixture"
+    remark: str = ""  # what makes one doubt the row or the estimate
 
 
 class Outcome(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from clustercast.errors import NoAnswer, WrongInput
-from clustercast.physics.queueing import turn
+from clustercast.physics.queueing import Demand, turn
 from clustercast.physics.serving import free_bytes, rank_sequence_bytes
 from clustercast.records import ServingPlan, ServingSetting
 
@@ -38,6 +38,22 @@ class Lengths(NamedTuple):
     def variation(self) -> float:
         """Squared coefficient of variation: variance over the square of the mean."""
         return max(0.0, self.moment(2) / self.moment(1) ** 2 - 1.0)
+
+    @property
+    def inverse(self) -> float:
+        """Mean of 1 / (x - 1) times the mean of x - 1, over lengths of at least two tokens."""
+        if self.shares:
+            n_points = 4096
+            at = [(i + 0.5) / n_points for i in range(n_points)]
+            import numpy as np
+
+            values = np.interp(at, self.shares, self.values).tolist()
+        else:
+            values = list(self.values)
+        gaps = [value - 1.0 for value in (round(value) for value in values) if value > 1]
+        if not gaps:
+            return 1.0
+        return math.fsum(1.0 / gap for gap in gaps) / len(gaps) * math.fsum(gaps) / len(gaps)
 
     def moment(self, order: int) -> float:
         """Mean of the first or second power."""
@@ -102,6 +118,22 @@ class Traffic(NamedTuple):
     accepted_tokens: float = 1.0  # a step yields per sequence, the sure one included
     block_tokens: int = 16  # of one cache block; the engine's default in [kwon2023]
     reserve_fraction: float = 0.01  # of the cache that admission leaves free while others run, for them to grow
+
+
+def demand_of(traffic: Traffic) -> Demand:
+    """What one request of the traffic asks on average, for the steady-state formulas."""
+    return Demand(
+        input_len=traffic.input_len.mean,
+        output_len=traffic.output_len.mean,
+        input_square_factor=1.0 + traffic.input_len.variation,
+        output_square_factor=1.0 + traffic.output_len.variation,
+        output_inverse_factor=traffic.output_len.inverse,
+        hit_fraction=float(traffic.hit_fraction),
+        n_drafts=float(traffic.n_drafts),
+        accepted_tokens=float(traffic.accepted_tokens),
+        block_tokens=float(traffic.block_tokens),
+        reserve_fraction=traffic.reserve_fraction,
+    )
 
 
 class Knobs(NamedTuple):
@@ -188,8 +220,9 @@ def run_events(
     engine = setting.engine
     n_requests = len(starts_s)
     mixed = engine.mixed_share > 0.5
-    budget_all = int(engine.chunk_tokens) * plan.attention_dp
-    queries = 1 + int(math.ceil(knobs.n_drafts))
+    chunk = int(engine.chunk_tokens)
+    budget_all = chunk * plan.attention_dp
+    queries = 1 + math.ceil(knobs.n_drafts)
     most = int(engine.max_batch) * plan.attention_dp
     random = knobs.seed % 2147483646 + 1
     free = knobs.capacity_bytes
@@ -202,8 +235,7 @@ def run_events(
         while next_start < n_starts and starts_s[next_start] <= clock_s:
             times_s[0, next_start] = starts_s[next_start]
             left[next_start] = inputs[next_start] - int(knobs.hit_fraction * inputs[next_start])
-            if left[next_start] < 1:
-                left[next_start] = 1
+            left[next_start] = max(left[next_start], 1)
             cached[next_start] = inputs[next_start] - left[next_start]
             next_start += 1
         n_ended, n_decoding, n_prompts = 0, 0, 0
@@ -277,7 +309,7 @@ def run_events(
                     r = running[i]
                     i += 1
                     if decoding[r] == 0:
-                        tokens = min(left[r], budget)
+                        tokens = min(left[r], budget, chunk)
                         budget -= tokens
                         prefill += tokens
                         n_prompts += 1
@@ -365,7 +397,9 @@ def accept_fraction(n_drafts: float, accepted_tokens: float) -> float:
     """
     n_guesses = math.ceil(n_drafts)
     if not 1.0 <= accepted_tokens <= 1.0 + n_guesses:
-        raise WrongInput(f"accepted tokens: expected 1 to {1 + n_guesses} with {n_guesses} drafts, got {accepted_tokens}")
+        raise WrongInput(
+            f"accepted tokens: expected 1 to {1 + n_guesses} with {n_guesses} drafts, got {accepted_tokens}"
+        )
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = 0.5 * (low + high)

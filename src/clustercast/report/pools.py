@@ -1,0 +1,157 @@
+"""Prefill and decode apart, as a planner wants it: what they serve, what binds, what else the money buys."""
+
+from typing import Final
+
+from clustercast.report.layout import Block, Line, Table, percent, short, wrap
+from clustercast.report.text import BETTER, LEAST_SHOWN, LIMITS, STEP_UP, milliseconds
+from clustercast.studies.serving.pools import Pool, Pools
+
+BINDS: Final = {
+    "prefill": "the prefill pool",
+    "decode": "the decode pool",
+    "transfer": "the link between the pools",
+    "load": "the load that was asked for",
+}
+
+
+def pools(found: Pools) -> list[Block]:
+    """The whole answer in lines of at most 80 characters."""
+    one, two = found.prefill, found.decode
+    blocks: list[Block] = [
+        *wrap(
+            f"{one.count:,} {one.chip} prefill and {two.count:,} {two.chip} decode {found.model}: "
+            f"{short(found.requests_per_s)} requests/s ({short(found.requests_per_s_low)}–"
+            f"{short(found.requests_per_s_high)}, 80 % interval), {short(found.output_tokens_per_s)} output tokens/s, "
+            f"{short(found.output_tokens_per_s_per_chip)} per chip, at "
+            f"{short(found.cost_usd_per_million_output_tokens)} USD per million output tokens.",
+            style="bold",
+        ),
+        *wrap(
+            f"{found.input_len:,} tokens in, {found.output_len:,} out, arrivals at random; TTFT "
+            f"{milliseconds(found.ttft_ms)} (p90 {milliseconds(found.ttft_p90_ms)}; objective "
+            f"{milliseconds(found.ttft_objective_ms)}, {found.percentile}), TPOT {milliseconds(found.tpot_ms)} "
+            f"(objective {milliseconds(found.tpot_objective_ms)}). What binds: {BINDS[found.bottleneck]}.",
+            "  ",
+        ),
+    ]
+    blocks += ["", Line("Pools", "bold"), sides(found)]
+    for name, pool in (("prefill", one), ("decode", two)):
+        blocks += wrap(f"{name}: {gains(pool)}", "  ", "    ")
+    sent = found.transfer
+    blocks += wrap(
+        f"cache: {sent.bytes_per_sequence / 1e6:,.0f} MB a sequence over the {LINKS[sent.link]}, "
+        f"{milliseconds(sent.alone_ms)} alone, {milliseconds(sent.shared_ms)} shared, "
+        f"{milliseconds(sent.exposed_ms)} of it in TTFT; {percent(sent.used_fraction)} of the link",
+        "  ",
+        "    ",
+    )
+    blocks += wrap(
+        f"cost: {short(found.cost_usd_per_million_tokens_in)} USD per million tokens in (prefill pool), "
+        f"{short(found.cost_usd_per_million_tokens_out)} per million out (decode pool); "
+        f"{short(found.usd_per_hour)} USD an hour",
+        "  ",
+        "    ",
+    )
+    if found.energy_j_per_output_token is not None:
+        blocks.append(f"  energy: {short(found.energy_j_per_output_token)} J per output token")
+    if found.alternatives:
+        blocks += ["", Line(f"The same {found.count:,} chips spent otherwise", "bold"), others(found), *verdict(found)]
+    blocks += ["", Line("Assumed, since nothing else was said", "bold")]
+    for each in found.assumptions:
+        value = f"{each.value:,.4g}" if isinstance(each.value, float) else str(each.value)
+        blocks += wrap(f"{each.name} = {value}, {each.kind}: {each.source}", "  ", "    ")
+    for text in found.warnings:
+        blocks += wrap(f"warning: {text}", "", "  ")
+    return blocks
+
+
+LINKS: Final = {"nic": "NICs", "scale-up": "scale-up links"}
+
+
+def sides(found: Pools) -> Table:
+    """One row per pool."""
+    columns = ("", "chip", "chips", "replicas", "plan", "batch", "can take", "idle", "USD/h")
+    rows = []
+    for name, pool in (("prefill", found.prefill), ("decode", found.decode)):
+        cells = (name, pool.chip, f"{pool.count:,}", f"{pool.replicas:,}", pool.plan_text)
+        numbers = (short(pool.batch_per_replica), f"{short(pool.capacity_requests_per_s)}/s")
+        rows.append((*cells, *numbers, percent(pool.idle_fraction), short(pool.usd_per_chip_hour)))
+    return Table(columns, rows, frozenset({2, 3, 5, 6, 7, 8}), (4, 1))
+
+
+def gains(pool: Pool) -> str:
+    """What limits a pool and what more of each resource buys."""
+    found = []
+    for name, text in BETTER.items():
+        gain = STEP_UP ** getattr(pool.elasticity, name) - 1.0
+        if gain > LEAST_SHOWN:
+            found.append((gain, f"{text} {100.0 * gain:+.1f} %"))
+    shown = ", ".join(text for _, text in sorted(found, reverse=True)[:3])
+    return f"limited by {LIMITS.get(pool.limiting, pool.limiting)}; {shown}; {pool.precision}, {pool.evidence}"
+
+
+def others(found: Pools) -> Table:
+    """The answer beside its alternatives, the cheapest token first."""
+    columns = ("", "split", "requests/s", "tokens/s/chip", "USD/M out", "TPOT")
+    mixed = found.prefill.chip != found.decode.chip
+    name = (
+        f"{brief(found.prefill.chip)} + {brief(found.decode.chip)}" if mixed else f"{brief(found.prefill.chip)} apart"
+    )
+    rows = [
+        (
+            found.cost_usd_per_million_output_tokens,
+            (
+                f"{name} (this)",
+                f"{found.prefill.count}+{found.decode.count}",
+                short(found.requests_per_s),
+                short(found.output_tokens_per_s_per_chip),
+                short(found.cost_usd_per_million_output_tokens),
+                milliseconds(found.tpot_ms),
+            ),
+        )
+    ]
+    none = []
+    for each in found.alternatives:
+        kind = "apart" if each.kind == "pools" else "one pool"
+        label = f"{brief(each.chip)} {kind}"
+        if each.cost_usd_per_million_output_tokens is None or each.tpot_ms is None:
+            none.append((label, "no answer", "-", "-", "-", "-"))
+            continue
+        split = f"{each.prefill_count}+{each.decode_count}" if each.kind == "pools" else str(each.count)
+        rate, per_chip = each.requests_per_s or 0.0, each.output_tokens_per_s_per_chip or 0.0
+        cost = each.cost_usd_per_million_output_tokens
+        cells = (label, split, short(rate), short(per_chip), short(cost), milliseconds(each.tpot_ms))
+        rows.append((cost, cells))
+    return Table(columns, [cells for _, cells in sorted(rows)] + none, frozenset({2, 3, 4, 5}))
+
+
+def brief(chip: str) -> str:
+    """The first word of a chip's name.
+
+    >>> brief("h100-sxm5-80gb")
+    'h100'
+    """
+    return chip.partition("-")[0]
+
+
+def verdict(found: Pools) -> list[Block]:
+    """Whether the split beats every alternative per dollar, and by how much."""
+    costs = [
+        (each.cost_usd_per_million_output_tokens, each.name)
+        for each in found.alternatives
+        if each.cost_usd_per_million_output_tokens is not None
+    ]
+    if not costs:
+        return []
+    best, name = min(costs)
+    even = found.decode_usd_per_chip_hour_break_even
+    price = (
+        f" At this split the two are even with {found.prefill.chip} alone where a {found.decode.chip} rents for "
+        f"{even:.2f} USD an hour."
+        if even is not None
+        else ""
+    )
+    own = found.cost_usd_per_million_output_tokens
+    if own <= best:
+        return wrap(f"Per dollar it beats the best of them, {name}, by {percent(best / own - 1.0)}.{price}", "  ")
+    return wrap(f"Per dollar it is behind {name} by {percent(1.0 - best / own)}.{price}", "  ")

@@ -1,0 +1,290 @@
+"""A serving answer as an operator wants it: one sentence, the plan, the times, what limits, money; the frontier."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from clustercast import units
+from clustercast.errors import WrongInput
+from clustercast.report import plot
+from clustercast.report.layout import Block, Line, Table, bar, percent, short, wrap
+from clustercast.report.text import BAR, DECODE, assumptions, counted, limits, memory_bars, milliseconds
+from clustercast.studies.serving.result import FrontierPoint, ServeResult
+
+if TYPE_CHECKING:
+    import altair
+
+CAUSES: Final = DECODE | {"prefills_of_others": "others' prefills", "waiting": "waiting"}
+MOST_POINTS: Final = 16
+LEAST_SHOWN: Final = 1e-9  # of a time, as a share
+WIDTH: Final = 420  # points
+HEIGHT: Final = 300
+
+
+def served(done: ServeResult) -> list[Block]:
+    """The whole answer in lines of at most 80 characters."""
+    blocks: list[Block] = wrap(headline(done), style="bold")
+    blocks.append(Line(f"--plan {done.plan_text}", "bold"))
+    looked = done.search
+    blocks += ["", *wrap(aimed(done), "  ", "    ")]
+    if looked.n_considered > 1:
+        blocks += wrap(searched(done), "  ", "    ")
+    blocks += ["", *wrap(plan_in_words(done), "  ", "    ")]
+    blocks += ["", *times(done), "", *rates(done)]
+    for title, parts, slopes, limiting, of in (
+        ("token", done.decode_time_ms, done.elasticity, done.limiting_decode, "a decode step"),
+        ("first token", done.prefill_time_ms, done.elasticity_prefill, done.limiting_prefill, "a prefill"),
+    ):
+        whole = sum(parts.values())
+        blocks += ["", f"  {title} {milliseconds(whole)}"]
+        for name, value in parts.items():
+            if value > LEAST_SHOWN * whole:
+                share = value / whole
+                text = CAUSES.get(name, name)
+                blocks.append(f"    {text:<18} {milliseconds(value):>9} {percent(share):>7} {bar(share, BAR)}".rstrip())
+        blocks += limits(limiting, slopes, of)
+    memory = done.memory_bytes
+    kept = (("weights", memory.weights), ("KV cache", memory.kv_cache), ("workspace", memory.workspace))
+    blocks += ["", *memory_bars(kept, memory.total, memory.capacity)]
+    blocks.append(f"    {percent(done.kv_fraction)} of what is left for the cache is taken")
+    blocks += ["", *spent(done)]
+    if done.frontier is not None:
+        blocks += ["", *front(done, done.frontier)]
+    blocks += ["", *assumptions(done.assumptions)]
+    if done.warnings:
+        blocks += ["", Line("Remarks", "bold")]
+        for each in done.warnings:
+            blocks += wrap(each, "  ", "    ")
+    return blocks
+
+
+def headline(done: ServeResult) -> str:
+    """The sentence that answers the question."""
+    used = done.count - done.plan["idle"]
+    words = f"{used:,} of {done.count:,}" if done.plan["idle"] else f"{done.count:,}"
+    load = f"{done.batch:,.0f} requests in flight"
+    if done.load == "rate":
+        load = f"{short(done.rate or 0.0)} requests/s"
+    return (
+        f"{words} {done.chip} serve {done.model} at {units.count(done.output_tokens_per_s)} output tokens/s, "
+        f"{short(done.output_tokens_per_s_per_used_chip)} per chip in use, under {load}: first token after "
+        f"{milliseconds(done.ttft_ms)}, then one every {milliseconds(done.tpot_ms)}; "
+        f"{short(done.cost_usd_per_million_output_tokens)} USD per million output tokens."
+    )
+
+
+def aimed(done: ServeResult) -> str:
+    """The question as it was taken."""
+    goals = []
+    whom = done.objectives["percentile"]
+    whose = "mean" if whom == "mean" else f"p{whom}"
+    for name in ("ttft", "tpot"):
+        limit = done.objectives[f"{name}_ms"]
+        if isinstance(limit, (int, float)):
+            goals.append(f"{whose} {name.upper()} ≤ {milliseconds(float(limit))}")
+    said = f"aim: {done.objectives['aim']}"
+    if goals:
+        said += f" ({', '.join(goals)}{'; assumed' if done.objectives['assumed'] else ''})"
+    said += f"; {done.input_len:,} tokens in, {done.output_len:,} out"
+    if done.prefix_hit:
+        said += f", {percent(done.prefix_hit)} of a prompt cached"
+    if done.n_drafts:
+        said += f", {done.n_drafts:g} drafted and {done.accepted_tokens:g} tokens a step"
+    return f"{said}; {done.engine_title}, {done.precision}"
+
+
+def searched(done: ServeResult) -> str:
+    """What the search looked at."""
+    looked = done.search
+    why = ", ".join(f"{n:,} {reason}" for reason, n in looked.rejected.items())
+    over = "batch" if done.load == "full" else "replicas"
+    return (
+        f"{looked.n_feasible:,} setups costed whole, {looked.wall_s:.2f} s: the best of {looked.n_considered:,} "
+        f"(layout x chunk x {over}); the others: {why or 'none'}"
+    )
+
+
+def plan_in_words(done: ServeResult) -> str:
+    """What the plan does, for people who do not read flags."""
+    plan = done.plan
+    ways = [
+        f"{text} {plan[name]}"
+        for name, text in (
+            ("tp", "tensor parallel"),
+            ("pp", "pipeline"),
+            ("attention_dp", "attention data parallel"),
+            ("ep", "expert parallel"),
+            ("etp", "expert tensor parallel"),
+        )
+        if plan[name] > 1
+    ]
+    idle = f", {plan['idle']:,} idle" if plan["idle"] else ""
+    return (
+        f"{counted(done.replicas, 'replica')} of {counted(plan['chips'], 'chip')} ({', '.join(ways) or 'not divided'})"
+        f"{idle}; {short(done.batch_per_replica)} requests on each, {done.max_batch // done.replicas:,} would fit; "
+        f"prefill in steps of {done.chunk_tokens:,} tokens"
+    )
+
+
+def times(done: ServeResult) -> list[Block]:
+    """Latencies with interval, bracket and percentiles."""
+    rows = []
+    for name, mean, low, high, bracket in (
+        ("TTFT", done.ttft_ms, done.ttft_ms_low, done.ttft_ms_high, done.ttft_ms_bracket),
+        ("TPOT", done.tpot_ms, done.tpot_ms_low, done.tpot_ms_high, done.tpot_ms_bracket),
+    ):
+        upper = "saturated" if bracket[1] is None else milliseconds(bracket[1])
+        rows.append(
+            (name, milliseconds(mean), f"{milliseconds(low)}–{milliseconds(high)}",
+             f"{milliseconds(bracket[0])}–{upper}")
+        )  # fmt: skip
+    blocks: list[Block] = [
+        Table(("  time", "mean", "80 % interval", "all – no overlap"), [(f"  {row[0]}", *row[1:]) for row in rows])
+    ]
+    said = []
+    for name, value in (
+        ("TTFT p50", done.ttft_p50_ms),
+        ("p90", done.ttft_p90_ms),
+        ("p99", done.ttft_p99_ms),
+        ("TPOT p90", done.tpot_p90_ms),
+    ):
+        if value is not None:
+            said.append(f"{name} {milliseconds(value)}")
+    said.append(
+        f"outputs of a request {milliseconds(done.itl_ms)} apart, {milliseconds(done.itl_full_chunk_ms)} where a full "
+        f"prefill step comes between; request {milliseconds(done.latency_ms)}"
+    )
+    return [*blocks, *wrap(", ".join(said), "  ", "    ")]
+
+
+def rates(done: ServeResult) -> list[Block]:
+    """Throughput, in total and per chip."""
+    per_user = done.tokens_per_s_per_user
+    user = "" if per_user is None else f"; {short(per_user)} tokens/s per user"
+    blocks: list[Block] = wrap(
+        f"{short(done.requests_per_s)} requests/s: {units.count(done.output_tokens_per_s)} tokens/s out, "
+        f"{units.count(done.input_tokens_per_s)} in; per chip {short(done.output_tokens_per_s_per_chip)} out "
+        f"({short(done.output_tokens_per_s_per_chip_low)}–{short(done.output_tokens_per_s_per_chip_high)}), "
+        f"{short(done.input_tokens_per_s_per_chip)} in{user}",
+        "  ",
+        "    ",
+    )
+    use = done.utilisation
+    said = f"busy {percent(use['busy'] or 0.0)} of the time, {percent(use['prefill'] or 0.0)} with prefill; "
+    said += f"{percent(use['flops'] or 0.0)} of peak FLOP/s"
+    if done.capacity_requests_per_s is not None and done.load_fraction is not None:
+        said = f"load {percent(done.load_fraction)} of {short(done.capacity_requests_per_s)} requests/s; {said}"
+    return blocks + wrap(said, "  ", "    ")
+
+
+def spent(done: ServeResult) -> list[Block]:
+    """Money and energy, split between prompts and answers by the time they take."""
+    said = (
+        f"{short(done.cost_usd_per_million_input_tokens)} USD per million tokens in, "
+        f"{short(done.cost_usd_per_million_output_tokens)} out, by device time; {done.price_basis}"
+    )
+    if done.energy_j_per_output_token is not None and done.energy_j_per_input_token is not None:
+        said += (
+            f"; energy {short(done.energy_j_per_input_token)} J per token in, "
+            f"{short(done.energy_j_per_output_token)} J out"
+        )
+    return wrap(f"{said}; evidence: {done.evidence}", "  ", "    ")
+
+
+def front(done: ServeResult, points: tuple[FrontierPoint, ...]) -> list[Block]:
+    """The frontier as a table, thinned evenly where it is long."""
+    blocks: list[Block] = [
+        Line("Speed for a user against throughput of a chip: no plan gives more of both", "bold"),
+        *wrap(f"{len(points):,} of {done.frontier_setups or 0:,} setups", "  "),
+    ]
+    if not points:
+        return blocks
+    n_shown = min(MOST_POINTS, len(points))
+    shown = [points[round(at * (len(points) - 1) / max(n_shown - 1, 1))] for at in range(n_shown)]
+    columns = ("tokens/s user", "per chip", "TTFT", "batch", "tp", "pp", "dp", "ep", "etp", "repl.", "chunk")
+    rows = [
+        (
+            short(each.tokens_per_s_per_user),
+            short(each.output_tokens_per_s_per_chip),
+            milliseconds(each.ttft_ms),
+            f"{each.batch:,}",
+            *(str(each.plan[name]) for name in ("tp", "pp", "attention_dp", "ep", "etp", "replicas", "chunk")),
+        )
+        for each in shown
+    ]
+    return [*blocks, Table(columns, rows, frozenset(range(len(columns))))]
+
+
+def check_csv(path: str) -> None:
+    """Refuse a table that could not be written. Raises WrongInput."""
+    if not Path(path).parent.is_dir():
+        raise WrongInput(f"--csv: there is no folder {str(Path(path).parent)!r}")
+
+
+def save_csv(done: ServeResult, path: str) -> None:
+    """Write the frontier, one line per setup. Raises WrongInput."""
+    import csv
+    import io
+
+    names = [name for name in FrontierPoint.__dataclass_fields__ if name != "plan"]
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(names)
+    for point in done.frontier or ():
+        table.writerow([getattr(point, name) for name in names])
+    try:
+        Path(path).write_text(text.getvalue(), encoding="utf-8")
+    except OSError as error:
+        raise WrongInput(f"--csv: {path!r} cannot be written: {(error.strerror or str(error)).lower()}") from None
+
+
+def save_plot(done: ServeResult, path: str) -> None:
+    """Draw the frontier into a file. Raises WrongInput where there is nothing to draw."""
+    plot.check(path)
+    if not done.frontier:
+        raise WrongInput("--plot: no setup meets the objective on TTFT: there is no frontier to draw")
+    try:
+        Path(path).write_bytes(plot.rendered(chart(done, done.frontier), Path(path).suffix.lower()))
+    except OSError as error:
+        raise WrongInput(f"--plot: {path!r} cannot be written: {(error.strerror or str(error)).lower()}") from None
+
+
+def chart(done: ServeResult, points: tuple[FrontierPoint, ...]) -> "altair.LayerChart | altair.FacetChart":
+    """Throughput of a chip against speed for a user, and the setup that was chosen."""
+    import altair as alt
+
+    values = [
+        {
+            "user": each.tokens_per_s_per_user,
+            "chip": each.output_tokens_per_s_per_chip,
+            "batch": each.batch,
+            "TTFT ms": each.ttft_ms,
+            "plan": each.plan_text,
+            "layout": f"tp {each.plan['tp']}, pp {each.plan['pp']}, dp {each.plan['attention_dp']}",
+        }
+        for each in points
+    ]
+    chosen = [
+        {
+            "user": done.tokens_per_s_per_user,
+            "chip": done.output_tokens_per_s_per_chip,
+            "batch": done.batch,
+            "TTFT ms": done.ttft_ms,
+            "plan": done.plan_text,
+        }
+    ]
+    x = alt.X("user:Q", title="output tokens/s per user", scale=alt.Scale(zero=False))
+    y = alt.Y("chip:Q", title="output tokens/s per chip", scale=alt.Scale(zero=False))
+    tooltip = ["plan:N", "batch:Q", "TTFT ms:Q", "user:Q", "chip:Q"]
+    line = alt.Chart(alt.InlineData(values=values)).mark_line(color="#888", interpolate="step-before").encode(x=x, y=y)
+    dots = (
+        alt.Chart(alt.InlineData(values=values))
+        .mark_point(filled=True, size=36)
+        .encode(x=x, y=y, color=alt.Color("layout:N", title="layout"), tooltip=tooltip)
+    )
+    here = (
+        alt.Chart(alt.InlineData(values=chosen))
+        .mark_point(shape="cross", size=140, color="black", filled=True)
+        .encode(x=x, y=y, tooltip=tooltip)
+    )
+    title = f"{done.count:,} {done.chip}, {done.model}, {done.input_len:,} in, {done.output_len:,} out"
+    return alt.layer(line, dots, here).properties(width=WIDTH, height=HEIGHT, title=title)

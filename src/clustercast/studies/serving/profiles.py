@@ -1,0 +1,90 @@
+"""Published profiles of one phase of serving, each with its plan: what the physics says of them.
+
+A row of a profile file is in the serving form of `bench/record/README.md`, with the columns that
+`bench/profiles/README.md` adds: what the source states and the rows of the record leave open (drafts, balance, copies
+of experts, dies).
+"""
+
+import csv
+from pathlib import Path
+from typing import NamedTuple
+
+from clustercast import records
+from clustercast.catalog import serving as serving_catalog
+from clustercast.errors import WrongInput
+from clustercast.physics.serving import decode_pool, prefill_pool
+from clustercast.studies.record import numbers
+from clustercast.studies.record import serving as record
+from clustercast.studies.record.outcome import figure
+
+BALANCED = "balanced"
+APART = "apart"  # the shared expert is one more routed one, that every token chooses, on ranks of its own
+PHASES = {"prefill": prefill_pool, "decode": decode_pool}
+
+
+class Profile(NamedTuple):
+    """A published figure beside the modelled one, in the unit of the source."""
+
+    name: str
+    published: float
+    modelled: float
+    judged: bool
+    load: records.Load
+
+    @property
+    def error(self) -> float:
+        """Modelled over published, less one."""
+        return self.modelled / self.published - 1.0
+
+
+def case_of(row: dict[str, str]) -> record.Case:
+    """A profile's row as the physics sees it, by the device. Raises WrongInput where it says what nobody knows."""
+    if row.get("phase") not in PHASES:
+        raise WrongInput(f"phase: expected {' or '.join(PHASES)}, got {row.get('phase')!r}")
+    case = record.case_of(row)
+    key = numbers.chip_key(row)
+    attention = row.get("attention_dtype") or ""
+    silicon = serving_catalog.silicon(
+        numbers.chip(key), row["weight_dtype"], row["weight_dtype"], row["kv_dtype"], attention
+    )
+    engine = case.setting.engine
+    if row.get("routing") == BALANCED:
+        engine = engine._replace(expert_imbalance=0.0)
+    engine = engine._replace(
+        redundant_experts=figure(row, "redundant_experts") or 0.0,
+        chunk_tokens=figure(row, "step_tokens") or engine.chunk_tokens,
+    )
+    model = case.setting.model
+    if row.get("shared_expert") == APART:
+        model = model._replace(n_active_experts=model.n_active_experts + 1, n_experts=model.n_experts + 1, shared_ffn=0)
+    setting = case.setting._replace(
+        chip=silicon.chip, kernels=silicon.kernels, precision=silicon.precision, engine=engine, model=model
+    )
+    job = case.job._replace(
+        n_drafts=figure(row, "drafts") or 0.0,
+        accepted_tokens=figure(row, "accepted") or 1.0,
+        hit_fraction=figure(row, "hit_fraction") or 0.0,
+    )
+    return case._replace(load=row["phase"], setting=setting, job=job)
+
+
+def profile_of(row: dict[str, str]) -> Profile:
+    """What the model says of a row, in the row's unit: the chips of the source may hold several devices."""
+    case = case_of(row)
+    done = PHASES[case.load](case.setting, case.job, case.plan)
+    published = figure(row, "value")
+    if published is None or published <= 0.0:
+        raise WrongInput("value: expected a positive number")
+    modelled = record.in_metric(case, done) * (figure(row, "devices_per_chip") or 1.0)
+    return Profile(row["id"], published, modelled, row.get("judged") == "yes", done)
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """The rows of a profile file."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def profiles(path: Path) -> list[Profile]:
+    """Every row of a profile file, judged or context."""
+    return [profile_of(row) for row in read(path)]

@@ -1,0 +1,254 @@
+"""Laws of a replica under arrivals: Little, a single server, shared service, saturation."""
+
+import math
+import random
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import KINDS, Served, questions, served
+
+from clustercast.physics import grid
+from clustercast.physics.examples import SERVING_PLAN, SERVING_SETTING
+from clustercast.physics.queueing import (
+    Demand,
+    Prompts,
+    Steady,
+    cached_tokens,
+    closed_queue,
+    crowd,
+    cycle,
+    gamma_quantile_s,
+    long_cycle,
+    n_batch_services,
+    n_decode_steps,
+    n_left_behind,
+    n_pieces,
+    n_prefill_turns,
+    n_services,
+    n_slots_of,
+    new_tokens,
+    open_loop,
+    prefill_budget_tokens,
+    saturation_requests_per_s,
+    short_cycle,
+    single_server_wait_s,
+    turn,
+)
+from clustercast.physics.serving import decode_pass, prefill_pass
+from clustercast.records import ServingPlan, ServingSetting
+
+FIXED = Demand(512.0, 129.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 16.0, 0.01)
+# a chip on which a prefill of some hundred tokens takes as long as some decode steps
+CHIP = SERVING_SETTING.chip._replace(
+    matmul_flop_per_s=5e13, expert_flop_per_s=5e13, attention_flop_per_s=5e13, head_flop_per_s=5e13
+)
+RIDING = SERVING_SETTING._replace(
+    chip=CHIP, engine=SERVING_SETTING.engine._replace(mixed_share=1.0, first_token_s=0.05)
+)
+IN_TURNS = RIDING._replace(engine=RIDING.engine._replace(mixed_share=0.0))
+SETTINGS = pytest.mark.parametrize("setting", [RIDING, IN_TURNS], ids=["riding", "in turns"])
+
+
+def demand_of(question: Served) -> Demand:
+    job = question.job
+    return Demand(
+        float(job.input_len),
+        float(job.output_len),
+        1.3,
+        1.2,
+        1.1,
+        0.25,
+        job.n_drafts,
+        job.accepted_tokens,
+        16.0,
+        0.01,
+    )
+
+
+@given(load=st.floats(0.01, 0.95))
+def test_one_server_with_exponential_service_waits_as_the_textbook_says(load: float) -> None:
+    assert math.isclose(single_server_wait_s(load, 1.0, 2.0), load / (1.0 - load), rel_tol=1e-12)
+    assert math.isclose(single_server_wait_s(load, 1.0, 1.0), 0.5 * load / (1.0 - load), rel_tol=1e-12)
+
+
+def test_a_server_at_full_load_never_ends() -> None:
+    assert single_server_wait_s(1.0, 1.0, 1.0) == math.inf
+    assert n_left_behind(1.0, 4.0) == math.inf
+
+
+@given(load=st.floats(0.05, 0.95), places=st.floats(1.0, 50.0))
+def test_more_places_leave_fewer_behind(load: float, places: float) -> None:
+    assert n_left_behind(load, places + 1.0) * (places + 1.0) <= n_left_behind(load, places) * places * (1 + 1e-12)
+    assert math.isclose(n_left_behind(load, 1.0), n_left_behind(load, 1.0 - 1e-12), rel_tol=1e-9)
+
+
+def test_services_are_whole_for_fixed_sizes_and_geometric_for_exponential_ones() -> None:
+    assert n_services(2.3, 1.0) == 3.0
+    assert math.isclose(n_services(1.0, 2.0), 1.0 / (1.0 - math.exp(-1.0)))
+    assert n_batch_services(0.0, 4.0, 1.0) == 1.0
+    assert n_batch_services(8.0, 4.0, 1.0) > 1.9
+
+
+@pytest.mark.parametrize(
+    ("normal", "exact"), [(0.0, math.log(2.0)), (1.2816, math.log(10.0)), (2.3263, math.log(100.0))]
+)
+def test_percentiles_of_an_exponential_are_near(normal: float, exact: float) -> None:
+    assert math.isclose(gamma_quantile_s(1.0, 1.0, normal), exact, rel_tol=0.02)
+
+
+def test_one_slot_is_a_single_server() -> None:
+    demand = FIXED._replace(output_square_factor=2.0)
+    service_s = (
+        n_decode_steps(demand) * turn(1.0, cached_tokens(demand), 0.0, 0.0, 0.0, 0.0, RIDING, SERVING_PLAN).taken_s
+    )
+    found = crowd(0.6 / service_s, 0.0, 1.0, 0.0, 0.0, 1.0, demand, RIDING, SERVING_PLAN)
+    assert math.isclose(found.in_flight, 0.6, rel_tol=1e-9)
+    assert math.isclose(found.alone_fraction, 0.4, rel_tol=1e-9)
+    assert math.isclose(found.n_waiting, 0.6 * 0.6 / 0.4, rel_tol=1e-9)
+
+
+def test_many_slots_without_slowing_are_poisson() -> None:
+    # a step that does not depend on the batch: only the host takes time
+    engine = RIDING.engine._replace(host_step_s=1e3)
+    setting = RIDING._replace(engine=engine)
+    demand = FIXED._replace(output_len=2.0)
+    step_s = turn(1.0, cached_tokens(demand), 0.0, 0.0, 0.0, 0.0, setting, SERVING_PLAN).taken_s
+    found = crowd(9.0 / step_s, 9.0, 1.0, 0.0, 0.0, 1000.0, demand, setting, SERVING_PLAN)
+    assert math.isclose(found.in_flight, 9.0, rel_tol=1e-3)
+    assert math.isclose(found.batch_deviation_factor, 3.0, rel_tol=1e-2)
+    assert math.isclose(found.alone_fraction, math.exp(-9.0), rel_tol=1e-2)
+
+
+@given(question=questions())
+def test_a_turn_is_a_decode_step_or_a_prefill_alone(question: Served) -> None:
+    setting, job, plan = question
+    decode = turn(8.0, 1000.0, 0.0, 0.0, 0.0, 0.0, setting, plan)
+    assert decode.taken_s == decode.first_s == decode_pass(8.0, 1.0, 1000.0, setting, plan).total_s
+    alone = turn(0.0, 0.0, float(job.input_len), 0.5 * job.input_len, 1.0, 0.0, setting, plan)
+    own_s = prefill_pass(1.0, float(job.input_len), 1.0, setting, plan).total_s
+    assert alone.first_s >= own_s * (1 - 1e-12)
+    both = turn(8.0, 1000.0, float(job.input_len), 0.5 * job.input_len, 1.0, 0.0, setting, plan)
+    assert both.taken_s >= decode.taken_s
+    assert both.first_s >= both.taken_s
+
+
+@SETTINGS
+@pytest.mark.parametrize("load", [0.1, 0.5, 0.85])
+def test_an_open_loop_obeys_littles_law(setting: ServingSetting, load: float) -> None:
+    rate = load * saturation_requests_per_s(FIXED, setting, SERVING_PLAN)
+    done = open_loop(rate, FIXED, setting, SERVING_PLAN)
+    assert math.isclose(done.in_flight, rate * 128.0 * done.tpot_s, rel_tol=1e-9)
+    assert math.isclose(done.load_fraction, load)
+    assert done.latency_s == done.ttft_s + 128.0 * done.tpot_s
+    assert done.ttft_p50_s <= done.ttft_p90_s <= done.ttft_p99_s
+
+
+@SETTINGS
+def test_more_load_waits_longer(setting: ServingSetting) -> None:
+    most = saturation_requests_per_s(FIXED, setting, SERVING_PLAN)
+    found = [open_loop(load * most, FIXED, setting, SERVING_PLAN) for load in (0.05, 0.2, 0.4, 0.6, 0.8, 0.95)]
+    for before, after in pairwise(found):
+        assert before.ttft_s < after.ttft_s
+        assert before.tpot_s < after.tpot_s
+        assert before.kv_fraction < after.kv_fraction
+
+
+@SETTINGS
+def test_a_rate_beyond_capacity_never_ends(setting: ServingSetting) -> None:
+    most = saturation_requests_per_s(FIXED, setting, SERVING_PLAN)
+    done = open_loop(1.01 * most, FIXED, setting, SERVING_PLAN)
+    assert done.ttft_s == done.tpot_s == math.inf
+    assert done.requests_per_s == most
+
+
+@SETTINGS
+def test_one_client_waits_for_nobody(setting: ServingSetting) -> None:
+    done = closed_queue(1.0, 0.0, FIXED, setting, SERVING_PLAN)
+    alone_s = prefill_pass(1.0, 512.0, 1.0, setting, SERVING_PLAN).total_s
+    step_s = decode_pass(1.0, 1.0, cached_tokens(FIXED), setting, SERVING_PLAN).total_s
+    assert math.isclose(done.ttft_s, 0.05 + alone_s, rel_tol=1e-3)
+    assert math.isclose(done.tpot_s, step_s, rel_tol=1e-3)
+    assert done.wait_s == 0.0
+
+
+@SETTINGS
+@pytest.mark.parametrize("n_clients", [2.0, 16.0, 5000.0])
+def test_a_closed_loop_obeys_littles_law(setting: ServingSetting, n_clients: float) -> None:
+    done = closed_queue(n_clients, 0.0, FIXED, setting, SERVING_PLAN)
+    assert math.isclose(done.requests_per_s * done.latency_s, n_clients, rel_tol=0.01)
+    assert done.in_flight <= done.n_slots
+    assert (done.wait_s > 0.0) == (n_clients > 1000.0)
+
+
+@SETTINGS
+def test_a_burst_at_the_start_weighs_less_the_more_waves_follow(setting: ServingSetting) -> None:
+    steady = closed_queue(64.0, 0.0, FIXED, setting, SERVING_PLAN).ttft_s
+    few, many = (closed_queue(64.0, waves, FIXED, setting, SERVING_PLAN).ttft_s for waves in (2.0, 20.0))
+    assert steady < many < few
+    assert math.isclose(few - steady, 10.0 * (many - steady), rel_tol=1e-9)
+
+
+def test_hits_and_slots_are_counted() -> None:
+    assert new_tokens(FIXED._replace(hit_fraction=0.5)) == 256.0
+    assert prefill_budget_tokens(10.0, FIXED, RIDING, SERVING_PLAN) == 8192.0 - 10.0
+    assert prefill_budget_tokens(10.0, FIXED, IN_TURNS, SERVING_PLAN) == 8192.0
+    assert n_slots_of(FIXED, RIDING, SERVING_PLAN) > n_slots_of(FIXED._replace(input_len=5120.0), RIDING, SERVING_PLAN)
+    assert n_pieces(FIXED, RIDING, SERVING_PLAN._replace(attention_dp=4)) == 1.0
+
+
+@given(rate=st.floats(0.01, 0.5), start=st.floats(0.1, 10.0))
+def test_steps_without_work_of_their_own_follow_as_a_busy_period(rate: float, start: float) -> None:
+    # every prefill step as long as any other: each brings another with the same chance
+    some = 1.0 - math.exp(-rate * start)
+    again = 1.0 - math.exp(-rate)
+    assert math.isclose(n_prefill_turns(rate, start, 1.0, 0.0), some / (1.0 - again), rel_tol=1e-9)
+
+
+def test_a_long_prompt_is_a_customer_of_one_server() -> None:
+    demand = FIXED._replace(input_len=32768.0)
+    cost = Prompts(1.0, 0.0, 8.0, 0.0, 0.0, 2.0, 0.25)
+    done = long_cycle(0.05, 4.0, cost, demand, IN_TURNS)
+    assert math.isclose(done.first_s, 8.0 + single_server_wait_s(0.05, 8.0, 1.0) + 0.5 * 0.6)
+    assert math.isclose(done.token_s, 1.0 / 0.6)
+    assert long_cycle(0.05, 4.0, cost, demand, RIDING).token_s < done.token_s
+
+
+def test_prompts_in_short_steps_slow_a_token_by_their_work() -> None:
+    cost = Prompts(1.0, 1.0, 0.5, 0.0, 0.0, 10.0, 20.0)
+    done = short_cycle(0.4, 4.0, 1.0, cost, FIXED, RIDING)
+    assert math.isclose(done.token_s, 1.0 / (1.0 - 0.4 * 0.5), rel_tol=1e-6)
+
+
+@given(question=questions())
+def test_a_quiet_replica_decodes_undisturbed(question: Served) -> None:
+    setting, _, plan = question
+    demand = demand_of(question)
+    quiet = cycle(0.0, 4.0, demand, setting, plan)
+    step_s = turn(4.0, cached_tokens(demand), 0.0, 0.0, 0.0, demand.n_drafts, setting, plan).taken_s
+    assert math.isclose(quiet.token_s, step_s, rel_tol=1e-12)
+
+
+def run_queueing(
+    requests_per_s: float, demand: Demand, setting: ServingSetting, plan: ServingPlan, out: np.ndarray
+) -> None:
+    """One load through the steady-state formulas, for the compiler: `closed_queue` is made of the same parts."""
+    for j, value in enumerate(open_loop(requests_per_s, demand, setting, plan)):
+        out[0, j] = value
+
+
+@pytest.mark.slow
+def test_compiled_equals_plain_bit_for_bit() -> None:
+    rng = random.Random(0)
+    driver = grid.compiled(run_queueing)
+    for kind in KINDS:
+        for _ in range(8):
+            question = served(rng, kind)
+            demand = demand_of(question)
+            setting, _, plan = question
+            rate = rng.uniform(0.1, 0.9) * saturation_requests_per_s(demand, setting, plan)
+            out = np.zeros((1, len(Steady._fields)))
+            driver(rate, demand, setting, plan, out)
+            assert tuple(out[0]) == tuple(open_loop(rate, demand, setting, plan))
