@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from drivers import run_queueing
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import KINDS, Served, questions, served
@@ -38,7 +39,7 @@ from clustercast.physics.queueing import (
     turn,
 )
 from clustercast.physics.serving import decode_pass, prefill_pass
-from clustercast.records import ServingPlan, ServingSetting
+from clustercast.records import ServingSetting
 
 FIXED = Demand(512.0, 129.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 16.0, 0.01)
 # a chip on which a prefill of some hundred tokens takes as long as some decode steps
@@ -229,14 +230,6 @@ def test_a_quiet_replica_decodes_undisturbed(question: Served) -> None:
     quiet = cycle(0.0, 4.0, demand, setting, plan)
     step_s = turn(4.0, cached_tokens(demand), 0.0, 0.0, 0.0, demand.n_drafts, setting, plan).taken_s
     assert math.isclose(quiet.token_s, step_s, rel_tol=1e-12)
-
-
-def run_queueing(
-    requests_per_s: float, demand: Demand, setting: ServingSetting, plan: ServingPlan, out: np.ndarray
-) -> None:
-    """One load through the steady-state formulas, for the compiler: `closed_queue` is made of the same parts."""
-    for j, value in enumerate(open_loop(requests_per_s, demand, setting, plan)):
-        out[0, j] = value
 
 
 @pytest.mark.slow

@@ -915,6 +915,9 @@ def closed_queue(
             high = rate
         else:
             low = rate
+    # all clients together are the longest queue there can be
+    first_s = min(first_s, max(n_clients / rate - late_s - residence_s, quiet.first_s))
+    deviation_s = min(deviation_s, first_s)
     wait_s = max(n_clients / rate - late_s - first_s - residence_s, 0.0)
     if wait_s < 1e-4 * residence_s:
         wait_s = 0.0

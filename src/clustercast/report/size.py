@@ -2,6 +2,7 @@
 
 from clustercast import units
 from clustercast.report.layout import Block, Line, Table, short, wrap
+from clustercast.report.plans import brief
 from clustercast.report.text import LIMITS, milliseconds
 from clustercast.studies.size import TRAIN, Size, Sized
 
@@ -78,4 +79,4 @@ def detail(row: Sized) -> str:
     """Plan, size of a step, and what limits."""
     limits = LIMITS.get(row.limiting, row.limiting)
     steps = f"one less of {row.granule:,} is not enough" if row.granule > 1 else "one less is not enough"
-    return f"{row.plan_text}; {row.precision}; limited by {limits}; {steps}"
+    return f"{brief(row.plan_text)}; {row.precision}; limited by {limits}; {steps}"

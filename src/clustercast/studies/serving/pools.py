@@ -38,11 +38,13 @@ from clustercast.studies.serving.question import ServeAsked, ServeQuestion, fill
 from clustercast.studies.serving.search import NORMAL_P90, NORMAL_P99, candidates, with_chunk
 
 HALVINGS: Final = 20
+HELD_STEPS: Final = 12
+NEAR_TOP: Final = 1.0 / 32.0
 MOST_COUNT: Final = 100_000
 MILLION: Final = 1e6
 PERCENTILES: Final = {"mean": 0.0, "p50": 50.0, "p90": 90.0, "p99": 99.0}
 PREFILL, DECODE, TOGETHER, BOUND = range(4)
-PLAIN_ROWS: Final = (60, 200, 8, 200)  # layouts of each kind below which plain Python is done before numba is loaded
+PLAIN_ROWS: Final = (8, 200, 8, 200)  # layouts of each kind below which plain Python is done before numba is loaded
 NEARLY: Final = 1.0 + 1e-9
 
 
@@ -631,10 +633,10 @@ def held_rate(pair: Pair, first: Filled, second: Filled, most: float) -> float:
     if running(pair, first, second, most).ttft_s <= limit_s:
         return most
     low, high = 0.0, most
-    for _ in range(HALVINGS):
-        middle = 0.5 * (low + high)
+    for step in range(HELD_STEPS):  # what is handed over costs little: look near the top first
+        middle = 0.5 * (low + high) if step else most - NEAR_TOP * most
         low, high = (middle, high) if running(pair, first, second, middle).ttft_s <= limit_s else (low, middle)
-    return low if low > most * 0.5 ** (HALVINGS - 1) else 0.0
+    return low
 
 
 class Solved(NamedTuple):
