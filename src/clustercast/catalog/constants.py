@@ -43,6 +43,9 @@ class SoftwareStack(NamedTuple):
     name: str
     title: str
     record: records.Stack
+    schedule: str  # of pipelines, where nobody says
+    zero: int  # ZeRO stage, where nobody says: 3 is fully sharded data parallelism
+    recipes: dict[str, str]  # the precision recipe that the stack means by a name, where it is one of its own
     constants: dict[str, Constant]
 
 
@@ -128,18 +131,15 @@ def stack(name: str, chip: str = "", family: str = "") -> SoftwareStack:
     fields.update(overlay.fields("steps", chip, name))
     constants = {field: constant(fields[field], field, data["sources"]) for field in records.Stack._fields}
     record = records.Stack(**{field: number.value for field, number in constants.items()})
-    return SoftwareStack(name, entry["title"], record, constants)
-
-
-def stack_zero(name: str) -> int:
-    """The ZeRO stage that a stack runs where nobody says: 3 is fully sharded data parallelism."""
-    return int(named("stack", name, table("stacks")["stacks"]).get("zero", 1))
-
-
-def stack_recipe(name: str, recipe_name: str) -> str:
-    """The precision recipe that a stack means by a name."""
-    recipes = named("stack", name, table("stacks")["stacks"]).get("recipes", {})
-    return str(recipes.get(recipe_name, recipe_name))
+    return SoftwareStack(
+        name,
+        entry["title"],
+        record,
+        entry.get("schedule", records.SCHEDULE_NAMES[records.SCHEDULE_1F1B]),
+        entry.get("zero", 1),
+        entry.get("recipes", {}),
+        constants,
+    )
 
 
 def default_stack(family: str) -> str:
@@ -154,11 +154,6 @@ def family_factor(family: str) -> Constant:
     """Rate of a family's matmuls and attention inside a training step, over what the micro-benchmarks say of it."""
     data = table("stacks")
     return constant(data["families"].get(family, data["families"]["other"]), "rate_factor", data["sources"])
-
-
-def stack_schedule(name: str) -> str:
-    """The pipeline schedule that a stack runs where nobody says."""
-    return str(named("stack", name, table("stacks")["stacks"]).get("schedule", records.SCHEDULE_NAMES[0]))
 
 
 def default(section: str, field: str) -> Constant:

@@ -5,8 +5,8 @@ import math
 from clustercast.catalog import constants, overlay
 from clustercast.catalog.chips import ChipProfile
 
-BASE = {"measured chip": "measured_chip", "measured family": "measured_family", "datasheet only": "datasheet_only"}
 MEASURED = "measured chip"
+BASE = {MEASURED: "measured_chip", "measured family": "measured_family", "datasheet only": "datasheet_only"}
 REFERENCE_CHIPS = 1000.0
 
 
@@ -19,7 +19,7 @@ def evidence_of(chip: ChipProfile, purpose: str) -> str:
     """
     measured = constants.table("defaults")["evidence"][purpose]
     if chip.name in measured["chips"] and not is_changed(chip):
-        return "measured chip"
+        return MEASURED
     return "measured family" if chip.family in measured["families"] else "datasheet only"
 
 

@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 from clustercast.physics.formula import formula
-from clustercast.physics.serving import decode_pass, free_bytes, prefill_pass, rank_sequence_bytes
+from clustercast.physics.serving import decode_pass, drafting_factor, free_bytes, prefill_pass, rank_sequence_bytes
 from clustercast.records import ServingPlan, ServingSetting
 
 
@@ -46,7 +46,7 @@ def turn(
     shared_s = 0.0
     if n_decoding > 0.0:
         step = decode_pass(n_decoding, 1.0 + n_drafts, context, setting, plan)
-        decode_s = step.total_s * (1.0 + n_drafts / float(setting.model.n_layers))
+        decode_s = step.total_s * drafting_factor(n_drafts, setting.model)
         shared_s = engine.mixed_share * (step.weights_s + step.host_s)
     if prefill_tokens <= 0.0:
         return Turn(decode_s, decode_s)

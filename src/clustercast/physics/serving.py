@@ -821,6 +821,36 @@ def in_flight_limit(job: ServingJob, setting: ServingSetting, plan: ServingPlan)
 
 
 @formula
+def drafting_factor(n_drafts: float, model: Model) -> float:
+    """Time of a step that guesses tokens over one that does not: a draft runs about one layer more.
+
+        1 + drafts / layers
+
+    Source:  [deepseek2024v3], section 2.2: one layer a predicted token
+
+    >>> from clustercast.physics.examples import MODEL
+    >>> drafting_factor(0.5 * MODEL.n_layers, MODEL)
+    1.5
+    """
+    return 1.0 + n_drafts / float(model.n_layers)
+
+
+@formula
+def token_steps_factor(job: ServingJob, model: Model) -> float:
+    """Decode steps, of those that guess nothing, that one output token costs.
+
+        drafting / accepted
+
+    Source:  [deepseek2024v3], section 5.4.3 for accepted tokens
+
+    >>> from clustercast.physics.examples import MODEL, SERVING_JOB
+    >>> token_steps_factor(SERVING_JOB._replace(n_drafts=0.0, accepted_tokens=2.0), MODEL)
+    0.5
+    """
+    return drafting_factor(job.n_drafts, model) / job.accepted_tokens
+
+
+@formula
 def closed_loop(setting: ServingSetting, job: ServingJob, plan: ServingPlan) -> Load:
     """A replica that always has `batch` requests: each that ends is replaced at once (continuous batching).
 
@@ -843,7 +873,7 @@ def closed_loop(setting: ServingSetting, job: ServingJob, plan: ServingPlan) -> 
     in_flight = in_flight_limit(job, setting, plan)
     context = mean_cached_tokens(job)
     step = decode_pass(in_flight, 1.0 + job.n_drafts, context, setting, plan)
-    drafted = (1.0 + job.n_drafts / float(setting.model.n_layers)) / job.accepted_tokens
+    drafted = token_steps_factor(job, setting.model)
     alone = prompts_pass(1.0, 1.0, job, setting, plan)
     ranks = float(plan.attention_dp)
     together_s = alone.total_s
@@ -897,7 +927,7 @@ def static_batch(setting: ServingSetting, job: ServingJob, plan: ServingPlan) ->
     waves = job.batch / limit
     context = mean_cached_tokens(job)
     step = decode_pass(limit, 1.0 + job.n_drafts, context, setting, plan)
-    drafted = (1.0 + job.n_drafts / float(setting.model.n_layers)) / job.accepted_tokens
+    drafted = token_steps_factor(job, setting.model)
     ranks = float(plan.attention_dp)
     first = prompts_pass(max(limit / ranks, 1.0), min(ranks, limit), job, setting, plan)
     ttft_s = first.total_s + engine.first_token_s
@@ -931,7 +961,7 @@ def decode_pool(setting: ServingSetting, job: ServingJob, plan: ServingPlan) -> 
     """
     in_flight = in_flight_limit(job, setting, plan)
     step = decode_pass(in_flight, 1.0 + job.n_drafts, mean_cached_tokens(job), setting, plan)
-    drafted = (1.0 + job.n_drafts / float(setting.model.n_layers)) / job.accepted_tokens
+    drafted = token_steps_factor(job, setting.model)
     tpot_s = step.total_s * drafted
     return Load(
         ttft_s=tpot_s,
@@ -1006,7 +1036,7 @@ def serve(setting: ServingSetting, job: ServingJob, plan: ServingPlan) -> Servin
     busy = prompts_pass(1.0, float(plan.attention_dp), job, setting, plan)
     context = mean_cached_tokens(job)
     step = decode_pass(job.batch, 1.0 + job.n_drafts, context, setting, plan)
-    drafted = (1.0 + job.n_drafts / float(setting.model.n_layers)) / job.accepted_tokens
+    drafted = token_steps_factor(job, setting.model)
     tpot_s = step.total_s * drafted
     weights_bytes = serving_weights_bytes(setting, plan)
     sequence_bytes = rank_sequence_bytes(float(job.input_len + job.output_len), setting, plan)

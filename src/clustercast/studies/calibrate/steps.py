@@ -83,9 +83,7 @@ def _step(found: Source, row: Row, cells: dict[str, str], stack: str | None) -> 
 def _setting(cells: dict[str, str], chip: ChipProfile, stack: str) -> tuple[records.Setting, records.Plan]:
     """The row as the physics sees it, with the stack that was measured."""
     setting, plan = record.setting_of(cells)
-    used = constants.stack(stack, chip.name, chip.family).record
-    if setting.stack.expert_imbalance == 0.0:  # the row says that its experts were kept equally busy
-        used = used._replace(expert_imbalance=0.0)
+    used = record.ability_of(cells, constants.stack(stack, chip.name, chip.family))
     return setting._replace(stack=records.as_declared(used)), plan
 
 
@@ -142,7 +140,8 @@ def _covers(points: Sequence[Step], stack: str, made: Sequence[tuple[records.Set
     """What the steps are like."""
     mixtures = [setting.model.n_moe_layers > 0 for setting, _ in made]
     kinds = tuple(name for name, is_there in (("dense", not all(mixtures)), ("mixture", any(mixtures))) if is_there)
-    recipes = tuple(dict.fromkeys(record.recipe_of(point.cells, stack) for point in points))
+    software = constants.stack(stack)
+    recipes = tuple(dict.fromkeys(record.recipe_of(point.cells, software) for point in points))
     counts = [record.number(point.cells, "n_chips", 1) for point in points]
     return Covers(kinds, recipes, min(counts), max(counts))
 

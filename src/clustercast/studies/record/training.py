@@ -5,6 +5,7 @@ A row is in the documented training form (see CONTRIBUTING.md): the shape comes 
 
 import math
 import re
+from dataclasses import fields
 from typing import Any
 
 from clustercast import catalog, records, units
@@ -12,6 +13,7 @@ from clustercast.catalog import build, constants
 from clustercast.catalog.models import model_record
 from clustercast.errors import ClustercastError, WrongInput
 from clustercast.estimates import interval
+from clustercast.estimates.result import Terms
 from clustercast.plans import rules
 from clustercast.studies.record import numbers
 from clustercast.studies.record.outcome import (
@@ -212,10 +214,17 @@ def usual_batch(row: dict[str, str], plan: records.Plan) -> int:
     return max(1, round(sequences / (plan.dp * plan.micro_batch))) * plan.dp * plan.micro_batch
 
 
-def recipe_of(row: dict[str, str], stack: str) -> str:
+def recipe_of(row: dict[str, str], stack: constants.SoftwareStack) -> str:
     """The precision recipe of a row; what a stack calls FP8 may be a recipe of its own."""
     named = PRECISIONS.get(row.get("precision") or "bf16", "bf16")
-    return constants.stack_recipe(stack, named)
+    return stack.recipes.get(named, named)
+
+
+def ability_of(row: dict[str, str], stack: constants.SoftwareStack) -> records.Stack:
+    """What the stack could do in that run: experts that were kept equally busy leave nobody waiting."""
+    if "force-balanced" in (row.get("notes") or ""):
+        return stack.record._replace(expert_imbalance=0.0)
+    return stack.record
 
 
 def setting_of(row: dict[str, str]) -> tuple[records.Setting, records.Plan]:
@@ -225,18 +234,13 @@ def setting_of(row: dict[str, str]) -> tuple[records.Setting, records.Plan]:
         raise WrongInput(f"{row.get('id', 'row')}: chip is empty")
     chip = numbers.chip_of(row)
     stack = constants.stack(stack_of(row), chip.name, chip.family)
-    silicon = build.silicon(chip, recipe_of(row, stack.name), "")
-    schedule = records.SCHEDULE_NAMES.index(constants.stack_schedule(stack.name))
-    zero = constants.stack_zero(stack.name)
-    ability = stack.record
-    if "force-balanced" in (row.get("notes") or ""):
-        ability = ability._replace(expert_imbalance=0.0)
-    plan = plan_of(row, zero=zero, schedule=schedule)
+    silicon = build.silicon(chip, recipe_of(row, stack), "")
+    plan = plan_of(row, zero=stack.zero, schedule=records.SCHEDULE_NAMES.index(stack.schedule))
     job = records.Job(number(row, "seq_len"), number(row, "global_batch") or usual_batch(row, plan))
     setting = records.Setting(
         build.in_training(silicon.chip, chip.family),
         silicon.kernels,
-        ability,
+        ability_of(row, stack),
         silicon.recipe.training,
         cluster_of(row, chip),
         model_of(row),
@@ -269,20 +273,6 @@ def time_error(row: dict[str, str]) -> float:
     value, _ = estimated(row)
     published = float(row["value"])
     return (value / published if row["metric"] == "iteration_s" else published / value) - 1.0
-
-
-TERMS = (
-    "compute_s",
-    "tp_comm_s",
-    "cp_comm_s",
-    "ep_comm_s",
-    "pp_comm_s",
-    "dp_comm_s",
-    "bubble_s",
-    "optimizer_s",
-    "host_s",
-    "straggler_s",
-)
 
 
 def check(row: dict[str, str], setting: records.Setting, plan: records.Plan) -> None:
@@ -325,8 +315,8 @@ def answer_of(row: dict[str, str]) -> Answer:
     evidence = interval.evidence_of(chip, "training")
     mixture = setting.model.n_moe_layers > 0
     n_chips = number(row, "n_chips", 1)
-    stack = stack_of(row)
-    measured = interval.own_runs(chip, stack, mixture=mixture, precision=recipe_of(row, stack), n_chips=n_chips)
+    stack = constants.stack(stack_of(row), chip.name, chip.family)
+    measured = interval.own_runs(chip, stack.name, mixture=mixture, precision=recipe_of(row, stack), n_chips=n_chips)
     width = interval.half_width(evidence, n_chips, mixture=mixture, calibration=measured, family=chip.family)
     low_s, high_s = interval.around(step.step_s, width)
     ends = sorted(in_metric(row, setting, end_s) for end_s in (low_s, high_s))
@@ -335,8 +325,8 @@ def answer_of(row: dict[str, str]) -> Answer:
         low=ends[0],
         high=ends[1],
         evidence=evidence if measured is None else interval.MEASURED,
-        terms={name.removesuffix("_s"): getattr(step, name) for name in TERMS},
-        setup={"stack": stack_of(row), "precision": row.get("precision") or "bf16"},
+        terms={term.name: getattr(step, f"{term.name}_s") for term in fields(Terms)},
+        setup={"stack": stack.name, "precision": row.get("precision") or "bf16"},
         size=size_class(n_chips),
         kind="mixture" if mixture else "dense",
         remark=memory_remark(step),

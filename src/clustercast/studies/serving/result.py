@@ -26,6 +26,7 @@ from clustercast.physics.serving import (
     prompts_pass,
     rank_sequence_bytes,
     serving_weights_bytes,
+    token_steps_factor,
 )
 from clustercast.physics.serving import serve as serve_step
 from clustercast.studies.serving import search
@@ -344,7 +345,7 @@ def answer(question: ServeQuestion, found: Found, looked: Search) -> ServeResult
     requests_per_s = seen.requests_per_s * found.replicas
     output, taken_in = requests_per_s * job.output_len, requests_per_s * job.input_len
     used = found.size * found.replicas
-    drafted = (1.0 + job.n_drafts / float(setting.model.n_layers)) / job.accepted_tokens
+    drafted = token_steps_factor(job, setting.model)
     context = mean_cached_tokens(job)
     step = decode_pass(running, 1.0 + job.n_drafts, context, setting, plan)
     first = prompts_pass(1.0, 1.0, job, setting, plan)
