@@ -30,7 +30,7 @@ for _module in pkgutil.iter_modules(physics.__path__):
 N_DRAWS = 100
 
 # How many of the new units make up one of the old.
-FACTORS = {"s": 2.0**3, "bytes": 2.0**5, "flop": 2.0**7, "w": 2.0**11, "usd": 2.0**13, "mm2": 2.0**17}
+FACTORS = {"s": 2.0**3, "bytes": 2.0**5, "flop": 2.0**7, "w": 2.0**11, "usd": 2.0**13, "mm2": 2.0**17, "kg": 2.0**19}
 
 ALL = frozenset(FACTORS)
 
@@ -43,6 +43,9 @@ UNITS: dict[str, Unit] = {
     "flop": {"flop": 1},
     "w": {"w": 1},
     "j": {"w": 1, "s": 1},
+    "kw": {"w": 1},  # a thousand of the base unit: a pure number apart
+    "kwh": {"w": 1, "s": 1},
+    "kg": {"kg": 1},
     "usd": {"usd": 1},
     "mm2": {"mm2": 1},
 }
@@ -53,6 +56,7 @@ PURE = {
     "batch": "sequences",
     "batches": "a count",
     "bits": "a count",
+    "broken": "a count",
     "ceiling": "a share",
     "chip": "a count, in a denominator",
     "chips": "a count",
@@ -79,6 +83,7 @@ PURE = {
     "inside": "ranks",
     "join": "a weight",
     "layers": "a count",
+    "month": "a count of months, in a denominator",
     "len": "tokens",
     "lora": "a count",
     "microbatches": "a count",
@@ -98,6 +103,7 @@ PURE = {
     "shards": "a count",
     "selective": "0 or 1",
     "share": "a share",
+    "spares": "a count",
     "slowdown": "seconds lost per second",
     "stride": "chips",
     "straggler": "a share",
@@ -105,6 +111,8 @@ PURE = {
     "vocab": "a count",
     "weight": "a weight",
     "window": "tokens",
+    "year": "a count of years, in a denominator",
+    "years": "a count",
     "zero": "a code",
 }
 
@@ -115,6 +123,7 @@ ODD: dict[str, tuple[Unit, str]] = {
     "tpp": ({"flop": 1, "s": -1}, "the export rules' total processing performance"),
     "total_processing_performance": ({"flop": 1, "s": -1}, "TPP, in tera-operations per second times bits"),
     "performance_density": ({"flop": 1, "s": -1, "mm2": -1}, "TPP per area"),
+    "goodput": (NUMBER, "shares"),
     "wall_over_chip": (NUMBER, "watts over watts"),
     "deduplicated": (NUMBER, "0 or 1"),
     "deduplicated_dispatch": (NUMBER, "0 or 1"),

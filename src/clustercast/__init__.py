@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from clustercast.estimates.result import Estimate
     from clustercast.studies.calibrate import Calibrated
     from clustercast.studies.plan import PlanRanking
-    from clustercast.studies.rules import RulesResult
+    from clustercast.studies.rules import RulesHistory, RulesResult, RulesTable
     from clustercast.studies.serving.crossover import Crossover
     from clustercast.studies.serving.pools import Pools
     from clustercast.studies.serving.result import ServeResult
@@ -41,6 +41,8 @@ __all__ = [
     "plan",
     "pools",
     "rules",
+    "rules_history",
+    "rules_table",
     "serve",
     "size_serve",
     "size_train",
@@ -65,6 +67,7 @@ def estimate(
     stack: str | None = None,
     engine: str = "vllm",
     settings: tuple[str, ...] = (),
+    price: str = "rent",
     calibration: "str | Path | Sequence[str | Path]" = (),
 ) -> "Estimate":
     """How long a model trains and how fast it serves on a cluster of one chip.
@@ -78,7 +81,8 @@ def estimate(
     plan          what is fixed of the parallel plan: "tp=8,pp=16"; the rest is searched
     input_len     tokens of a prompt; output_len of an answer
     batch         sequences in flight on all chips
-    settings      "chip.hbm_bandwidth=6TB/s" and the like
+    settings      "chip.hbm_bandwidth=6TB/s", "job.pue=1.1" and the like
+    price         what cost_usd is: "rent", or "buy" for one's own chips
     calibration   files that `calibrate` wrote: their constants go before the catalogue's
 
     Raises errors.WrongInput (exit status 2 of the command line) and errors.NoAnswer (3).
@@ -87,15 +91,15 @@ def estimate(
     >>> est.training.step_s_low <= est.step_s <= est.training.step_s_high
     True
     """
-    from clustercast.catalog import overlay
+    from clustercast.catalog import constants
     from clustercast.estimates.answer import estimate as answer
     from clustercast.estimates.question import Asked
 
     asked = Asked(
         chip, model, n_chips, tokens, global_batch, seq_len, precision, plan,
-        input_len, output_len, batch, fabric, stack, engine, tuple(settings),
+        input_len, output_len, batch, fabric, stack, engine, tuple(settings), price,
     )  # fmt: skip
-    with overlay.of_files(calibration):
+    with constants.using(calibration, settings):
         return answer(asked)
 
 
@@ -123,7 +127,7 @@ def plan(
     >>> found.plans[0].step_s <= found.plans[1].step_s
     True
     """
-    from clustercast.catalog import overlay
+    from clustercast.catalog import constants
     from clustercast.estimates.question import Asked
     from clustercast.studies.plan import rank
 
@@ -131,7 +135,7 @@ def plan(
         chip, model, n_chips, tokens, global_batch, seq_len, precision, plan,
         fabric=fabric, stack=stack, settings=tuple(settings),
     )  # fmt: skip
-    with overlay.of_files(calibration):
+    with constants.using(calibration, settings):
         return rank(asked, top)
 
 
@@ -155,6 +159,8 @@ def serve(
     n_drafts: float | None = None,
     accepted_tokens: float | None = None,
     frontier: bool = False,
+    n_simulated: int = 0,
+    seed: int = 0,
     fabric: str | None = None,
     settings: tuple[str, ...] = (),
     calibration: "str | Path | Sequence[str | Path]" = (),
@@ -173,6 +179,7 @@ def serve(
     hit_fraction     share of a prompt that the prefix cache holds
     accepted_tokens  that a step yields per sequence when it guesses n_drafts
     frontier         also the Pareto set of throughput per chip against speed per user
+    n_simulated      requests of an event simulation of the plan beside the formulas, drawn by `seed`; 0: none
 
     Raises errors.WrongInput (exit status 2 of the command line) and errors.NoAnswer (3), with the nearest there is.
 
@@ -182,7 +189,7 @@ def serve(
     """
     import os
 
-    from clustercast.catalog import overlay
+    from clustercast.catalog import constants
     from clustercast.studies.serving.question import ServeAsked
     from clustercast.studies.serving.result import serve as answer
 
@@ -191,8 +198,8 @@ def serve(
         fabric, concurrency, rate, ttft_s, tpot_s, percentile, plan, hit_fraction, n_drafts, accepted_tokens,
         tuple(settings),
     )  # fmt: skip
-    with overlay.of_files(calibration):
-        return answer(asked, frontier=frontier)
+    with constants.using(calibration, settings):
+        return answer(asked, frontier=frontier, n_simulated=n_simulated, seed=seed)
 
 
 def calibrate(
@@ -224,12 +231,12 @@ def calibrate(
     """
     import os
 
-    from clustercast.catalog import overlay
+    from clustercast.catalog import constants
     from clustercast.studies.calibrate import Options
     from clustercast.studies.calibrate import calibrate as run
 
     options = Options(chip, fabric, stack, engine, n_ranks, n_hosts, operation, str(output), force, keep_anyway)
-    with overlay.of_files(calibration):
+    with constants.using(calibration):
         return run([files] if isinstance(files, (str, os.PathLike)) else files, options)
 
 
@@ -275,7 +282,7 @@ def pools(
     >>> found.prefill.count + found.decode.count, found.tpot_ms <= 50.0
     (32, True)
     """
-    from clustercast.catalog import overlay
+    from clustercast.catalog import constants
     from clustercast.studies.serving.pools import PoolsAsked, Side, settings_of
     from clustercast.studies.serving.pools import pools as split
 
@@ -296,7 +303,7 @@ def pools(
         n_drafts=n_drafts,
         accepted_tokens=accepted_tokens,
     )
-    with overlay.of_files(calibration):
+    with constants.using(calibration, settings):
         return split(asked, compare=compare)
 
 
@@ -326,7 +333,7 @@ def size_train(
     >>> found.rows[0].days <= 30 and found.rows[0].count_low <= found.rows[0].count <= found.rows[0].count_high
     True
     """
-    from clustercast.catalog import overlay
+    from clustercast.catalog import constants
     from clustercast.studies.serving.pools import settings_of
     from clustercast.studies.size import TrainAsked
     from clustercast.studies.size import size_train as fewest
@@ -334,7 +341,7 @@ def size_train(
     names = (chips,) if isinstance(chips, str) else tuple(chips)
     own = tuple(settings_of(tuple(settings), names)) if names else ()
     asked = TrainAsked(names, model, days, tokens, global_batch, seq_len, precision, plan, fabric, stack, own)
-    with overlay.of_files(calibration):
+    with constants.using(calibration, settings):
         return fewest(asked)
 
 
@@ -369,7 +376,7 @@ def size_serve(
     >>> found.rows[0].tpot_ms <= 50
     True
     """
-    from clustercast.catalog import overlay
+    from clustercast.catalog import constants
     from clustercast.studies.serving.pools import settings_of
     from clustercast.studies.size import RateAsked
     from clustercast.studies.size import size_serve as fewest
@@ -394,7 +401,7 @@ def size_serve(
         fabric=fabric,
         settings=tuple(settings_of(tuple(settings), names)) if names else (),
     )
-    with overlay.of_files(calibration):
+    with constants.using(calibration, settings):
         return fewest(asked)
 
 
@@ -426,7 +433,7 @@ def crossover(
     >>> found.cell("decode", 8, 4096).ratio > 1.0 > found.cell("prefill", 8, 4096).ratio
     True
     """
-    from clustercast.catalog import overlay
+    from clustercast.catalog import constants
     from clustercast.studies.serving.crossover import CrossoverAsked
     from clustercast.studies.serving.crossover import crossover as compare
     from clustercast.studies.serving.pools import settings_of
@@ -436,7 +443,7 @@ def crossover(
         chip, other, model, n_chips, tuple(batches), tuple(contexts), precision, other_precision, plan, engine,
         own, others,
     )  # fmt: skip
-    with overlay.of_files(calibration):
+    with constants.using(calibration, settings):
         return compare(asked)
 
 
@@ -506,8 +513,16 @@ def fabric(name: str) -> "FabricProfile":
     return catalog.find_fabric(name)
 
 
-def rules(chip: str, on: "date | None" = None) -> "RulesResult":
+def rules(
+    chip: str, on: "date | None" = None, settings: tuple[str, ...] = (), reading: str = "", *, proposed: bool = False
+) -> "RulesResult":
     """Which export rules that were in force on a day (today if None) catch a chip. A screening aid, not legal advice.
+
+    settings  "chip.flops=160TFLOP/s", "chip.die_area=700mm2" and the like
+    reading   another way to read the rules ("sparse", "own-links", ...); empty: the usual one
+    proposed  judge by bills too
+
+    Raises errors.WrongInput.
 
     >>> result = rules("h20")
     >>> result.tpp, round(result.pd, 2), result.verdicts[0].caught
@@ -515,7 +530,30 @@ def rules(chip: str, on: "date | None" = None) -> "RulesResult":
     """
     from clustercast.studies.rules import evaluate
 
-    return evaluate(chip, on)
+    return evaluate(chip, on, tuple(settings), reading, proposed=proposed)
+
+
+def rules_table(on: "date | None" = None, reading: str = "", *, proposed: bool = False) -> "RulesTable":
+    """The verdicts of the rules in force on a day on every chip of the catalogue, largest TPP first.
+
+    >>> found = rules_table()
+    >>> found.chips[0].tpp > 50_000 > found.chips[-1].tpp
+    True
+    """
+    from clustercast.studies.rules import evaluate_all
+
+    return evaluate_all(on, reading, proposed=proposed)
+
+
+def rules_history(chip: str, settings: tuple[str, ...] = (), reading: str = "") -> "RulesHistory":
+    """Every dated rule, bill and event, and what each says of a chip.
+
+    >>> [each.verdict.caught for each in rules_history("a800").moments if each.title.startswith("3A090 of")]
+    [False, True]
+    """
+    from clustercast.studies.rules import history
+
+    return history(chip, tuple(settings), reading)
 
 
 def validate(
@@ -539,8 +577,8 @@ def validate(
     """
     import os
 
-    from clustercast.catalog import overlay
+    from clustercast.catalog import constants
     from clustercast.studies.validate import validate as judge
 
-    with overlay.of_files(calibration):
+    with constants.using(calibration):
         return judge([files] if isinstance(files, (str, os.PathLike)) else files, where)

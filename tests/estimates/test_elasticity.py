@@ -1,12 +1,18 @@
 """What one per cent more of a resource buys."""
 
+from collections.abc import Callable
+
 import pytest
+import strategies
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from strategies import Problem, problems
 
 from clustercast.estimates.elasticity import RESOURCES, elasticity, improved, improved_serving, limiting
 from clustercast.physics.examples import SERVING_SETTING, SETTING
+from clustercast.physics.serving import closed_loop, decode_pool, prefill_pool, static_batch
 from clustercast.physics.training import training_step
+from clustercast.records import Load, Setting
 
 
 @pytest.mark.parametrize("resource", [*RESOURCES, "hbm_capacity"])
@@ -32,7 +38,7 @@ def test_nothing_buys_much_more_than_it_is_worth(problem: Problem) -> None:
     step = training_step(setting, plan)
     slopes = elasticity(step_s, bubble=step.bubble_s / step.step_s)
     bought = [getattr(slopes, resource) for resource in RESOURCES]
-    assert sum(bought) <= 1.1
+    assert sum(bought) == pytest.approx(1.0, abs=1e-6)
     assert limiting(slopes) in {
         "compute",
         "hbm_bandwidth",
@@ -55,3 +61,47 @@ def test_time_that_only_matmuls_take_is_limited_by_compute() -> None:
 def test_a_bubble_can_be_what_limits() -> None:
     assert limiting(elasticity(lambda _, __: 1.0, bubble=0.6)) == "bubble"
     assert limiting(elasticity(lambda _, __: 1.0, capacity=0.3)) == "hbm_capacity"
+
+
+def everything_better(setting: Setting, factor: float) -> Setting:
+    """Every rate `factor` times as high, every start and host time as much shorter."""
+    for resource in RESOURCES:
+        setting = improved(setting, resource, factor)
+    return setting
+
+
+@settings(max_examples=500)
+@given(problem=problems(), factor=st.floats(0.2, 5.0))
+def test_what_is_better_everywhere_is_faster_by_as_much(problem: Problem, factor: float) -> None:
+    setting, plan = problem
+    now_s = training_step(setting, plan).step_s
+    assert training_step(everything_better(setting, factor), plan).step_s * factor == pytest.approx(now_s, rel=1e-12)
+
+
+serving = strategies.seeded(strategies.served, "serving elasticity")
+
+
+@settings(max_examples=200)
+@given(problem=serving, factor=st.floats(0.2, 5.0))
+def test_so_is_serving(problem: strategies.Served, factor: float) -> None:
+    setting, job, plan = problem.setting, problem.job, problem.plan
+    better = setting
+    for resource in RESOURCES:
+        better = improved_serving(better, resource, factor)
+    for load in (closed_loop, static_batch, decode_pool, prefill_pool):
+        now, then = load(setting, job, plan), load(better, job, plan)
+        assert then.tpot_s * factor == pytest.approx(now.tpot_s, rel=1e-9)
+        assert then.ttft_s * factor == pytest.approx(now.ttft_s, rel=1e-9)
+
+
+@settings(max_examples=200)
+@given(problem=serving)
+def test_and_its_slopes_add_up_to_one(problem: strategies.Served) -> None:
+    setting, job, plan = problem.setting, problem.job, problem.plan
+    for load in (static_batch, decode_pool):
+
+        def tpot_s(resource: str, factor: float, load: Callable[..., Load] = load) -> float:
+            return load(improved_serving(setting, resource, factor), job, plan).tpot_s
+
+        slopes = elasticity(tpot_s)
+        assert sum(getattr(slopes, resource) for resource in RESOURCES) == pytest.approx(1.0, abs=1e-6)

@@ -69,6 +69,7 @@ class Calibration(NamedTuple):
 
 
 _ACTIVE: ContextVar[Overlay | None] = ContextVar("overlay", default=None)
+_GIVEN: ContextVar[dict[str, float]] = ContextVar("given", default=NOTHING)
 
 
 @contextmanager
@@ -87,6 +88,21 @@ def of_files(files: str | Path | Sequence[str | Path] | None) -> Iterator[None]:
     """Lay the overlays in these files over the catalogue's constants. Raises WrongInput for what no overlay is."""
     with using(load(files)):
         yield
+
+
+@contextmanager
+def given_defaults(values: dict[str, float]) -> Iterator[None]:
+    """Put these numbers, in base units, before the defaults of the same names for the body of a `with`."""
+    token = _GIVEN.set(_GIVEN.get() | values)
+    try:
+        yield
+    finally:
+        _GIVEN.reset(token)
+
+
+def given_default(field: str) -> float | None:
+    """The number that the user gave for a default, in base units; None where nobody did."""
+    return _GIVEN.get().get(field)
 
 
 def active() -> Overlay | None:

@@ -20,6 +20,7 @@ def estimate(
     fabric: options.Fabric = None,
     stack: options.Stack = None,
     engine: options.Engine = "vllm",
+    price: options.Price = "rent",
     calibration: options.Calibration = None,
     json: options.Json = False,
 ) -> None:
@@ -43,6 +44,7 @@ def estimate(
         stack=stack,
         engine=engine,
         settings=tuple(set_ or ()),
+        price=price,
         calibration=tuple(calibration or ()),
     )
     report.show(result, as_json=json)

@@ -51,7 +51,8 @@ Set = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Change the chip or fabric: chip.hbm_bandwidth=6TB/s, fabric.oversubscription=7. May be repeated.",
+        help="Change chip, fabric or job: chip.hbm_bandwidth=6TB/s, fabric.oversubscription=7, job.pue=1.1. May be "
+        "repeated.",
     ),
 ]
 Fabric = Annotated[
@@ -60,6 +61,9 @@ Fabric = Annotated[
 ]
 Stack = Annotated[str | None, typer.Option("--stack", metavar="NAME", help="Training software stack.")]
 Engine = Annotated[str, typer.Option("--engine", metavar="NAME", help="Serving engine.")]
+Price = Annotated[
+    str, typer.Option("--price", metavar="BASIS", help="What the cost is: rent, or buy for one's own chips.")
+]
 Calibration = Annotated[
     list[str] | None,
     typer.Option(
@@ -67,6 +71,28 @@ Calibration = Annotated[
         metavar="FILE",
         help="Measured constants that `calibrate` wrote, over the catalogue's. May be repeated.",
     ),
+]
+Lengths = Annotated[
+    str | None,
+    typer.Option("--lengths", metavar="FILE", help="Lengths of requests: a CSV file with input,output[,weight]."),
+]
+Ttft = Annotated[
+    str | None, typer.Option("--ttft", metavar="TIME", help="Objective: time to first token, like 2s; pools apart: 2s.")
+]
+Percentile = Annotated[
+    str | None,
+    typer.Option("--percentile", metavar="P", help="Of requests that meet the objectives under --rate, like 90."),
+]
+PrefixHit = Annotated[
+    str, typer.Option("--prefix-hit", metavar="SHARE", help="Share of a prompt that the prefix cache holds.")
+]
+Accept = Annotated[
+    str | None, typer.Option("--accept", metavar="N", help="Tokens that a step yields when it guesses, like 1.8.")
+]
+Draft = Annotated[str | None, typer.Option("--draft", metavar="N", help="Tokens that a step guesses.")]
+Csv = Annotated[str | None, typer.Option("--csv", metavar="FILE", help="Write it as CSV; - prints it alone.")]
+Plot = Annotated[
+    str | None, typer.Option("--plot", metavar="FILE", help="Draw it: a name that ends in .svg, .png, .html or .json.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
@@ -99,6 +125,29 @@ def whole(option: str, text: str | None) -> int | None:
     if value != int(value):
         raise errors.WrongInput(f"{option}: expected a whole number, got {text!r}")
     return int(value)
+
+
+def percentile(option: str, text: str | None) -> int | None:
+    """A percentile as 90 or p90; none for the mean.
+
+    >>> percentile("--percentile", "p90"), percentile("--percentile", "mean")
+    (90, None)
+    """
+    if text is None or text.lower() == "mean":
+        return None
+    return whole(option, text.lower().removeprefix("p"))
+
+
+def names(option: str, text: str) -> tuple[str, ...]:
+    """Names with commas between them. Raises WrongInput for none.
+
+    >>> names("--chip", "h20, h100")
+    ('h20', 'h100')
+    """
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not found:
+        raise errors.WrongInput(f"{option}: expected names with commas between them, got {text!r}")
+    return found
 
 
 def seconds(option: str, text: str | None) -> float | None:

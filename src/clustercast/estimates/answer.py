@@ -3,10 +3,11 @@
 from clustercast.catalog import constants
 from clustercast.errors import NoAnswer, Number
 from clustercast.estimates.calibration import changed, used
+from clustercast.estimates.job import usd_per_chip_hour
 from clustercast.estimates.question import Asked, Question, fill
 from clustercast.estimates.result import Assumption, Estimate, Serving, Training
 from clustercast.estimates.serving import serve_estimate
-from clustercast.estimates.training import rent, train
+from clustercast.estimates.training import train
 
 FEW_CHIPS_IDLE = 0.1
 
@@ -107,7 +108,7 @@ def job_assumptions(question: Question) -> tuple[Assumption, ...]:
     ):
         found = constants.default(section, name)
         said.append(_assumption(name, found))
-    usd_per_h, basis = rent(question)
+    usd_per_h, basis = usd_per_chip_hour(question)
     kind = "reported" if question.chip.get("price.rent") else "assumed"
     said.append(Assumption("usd_per_chip_hour", usd_per_h, kind, basis))
     said.append(_assumption(f"{question.engine.name}.host_step_s", question.engine.constants["host_step_s"]))

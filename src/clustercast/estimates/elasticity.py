@@ -7,7 +7,7 @@ from typing import Final
 from clustercast.estimates.result import Elasticity
 from clustercast.records import Chip, Cluster, Kernels, ServingSetting, Setting, Tier
 
-STEP: Final = 0.01
+STEP: Final = 1e-4  # either way, of a resource
 RESOURCES: Final = ("flops", "hbm_bandwidth", "scale_up", "scale_out", "latency", "host")
 NAMES: Final = {"flops": "compute"}  # how the limiting resource is called
 
@@ -53,13 +53,17 @@ def improved(setting: Setting, resource: str, factor: float) -> Setting:
     stack = setting.stack
     if resource == "host":
         fields = [name for name in stack._fields if name.startswith("host_") and name.endswith("_s")]
-        return setting._replace(stack=stack._replace(**{name: getattr(stack, name) / factor for name in fields}))
+        stack = stack._replace(**{name: getattr(stack, name) / factor for name in fields})
+        chip = setting.chip._replace(host_bytes_per_s=setting.chip.host_bytes_per_s * factor)
+        return setting._replace(stack=stack, chip=chip)
     chip, kernels, cluster = improved_hardware(setting.chip, setting.kernels, setting.cluster, resource, factor)
     return setting._replace(chip=chip, kernels=kernels, cluster=cluster)
 
 
-HOST_TIMES: Final = ("host_step_s", "host_sequence_s", "layer_s", "sparse_layer_s", "prefill_step_s", "first_token_s")
-LATENCIES: Final = ("all_reduce_s", "exchange_s")
+HOST_TIMES: Final = (
+    "host_step_s", "host_sequence_s", "layer_s", "sparse_layer_s", "prefill_step_s", "first_token_s", "handover_s"
+)  # fmt: skip
+LATENCIES: Final = ("all_reduce_s", "exchange_s", "forward_s", "grouped_launch_s")
 
 
 def improved_serving(setting: ServingSetting, resource: str, factor: float) -> ServingSetting:
@@ -78,9 +82,10 @@ def elasticity(time_s: Callable[[str, float], float], *, bubble: float = 0.0, ca
     bubble    share of the time that a pipeline is empty
     capacity  the same derivative for memory capacity, where the batch may grow with it
     """
-    now_s = time_s(RESOURCES[0], 1.0)
+    between = math.log((1.0 + STEP) / (1.0 - STEP))
     slopes = {
-        resource: -math.log(time_s(resource, 1.0 + STEP) / now_s) / math.log(1.0 + STEP) for resource in RESOURCES
+        resource: -math.log(time_s(resource, 1.0 + STEP) / time_s(resource, 1.0 - STEP)) / between
+        for resource in RESOURCES
     }
     return Elasticity(hbm_capacity=capacity, bubble=bubble, **slopes)
 

@@ -8,10 +8,10 @@ from clustercast.catalog.constants import Constant
 from clustercast.estimates.elasticity import improved
 from clustercast.estimates.question import Question
 from clustercast.estimates.result import Assumption
-from clustercast.physics.job import goodput_fraction
+from clustercast.physics.job import goodput as goodput_shares
 from clustercast.physics.training import training_step
 
-RELIABILITY = ("chip_mtbf_s", "checkpoint_save_s", "restart_s")
+RELIABILITY = ("chip_mtbf_s", "checkpoint_save_s", "restart_s", "checkpoint_every_s")
 LEAST_MOVE = 0.002  # of the days: below it an assumption is not worth a line
 
 
@@ -74,7 +74,9 @@ def movers(question: Question, plan: records.Plan, days: float, goodput: float) 
         ratios = []
         for end in (usual[name].low, usual[name].high):
             tried_values = [*values[:at], end, *values[at + 1 :]]
-            ratios.append(goodput / goodput_fraction(float(question.n_chips), *tried_values))
+            mtbf_s, save_s, restart_s, every_s = tried_values
+            then = goodput_shares(float(question.n_chips), mtbf_s, save_s, restart_s, every_s, 0.0)
+            ratios.append(goodput / then.fraction)
         keep(name, usual[name], ratios)
     found.sort(key=lambda pair: -pair[0])
     return [said for _, said in found]

@@ -37,6 +37,7 @@ class Asked:
     stack: str | None = None
     engine: str = "vllm"
     settings: tuple[str, ...] = ()
+    price: str = "rent"  # or buy
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +199,9 @@ def _set(profile: Profile, owner: str, settings: tuple[str, ...]) -> Profile:
         if target.strip() in given:
             raise WrongInput(f"--set {target.strip()} is given twice")
         given.add(target.strip())
-        if not equals or not text.strip() or not dot or whose not in ("chip", "fabric"):
+        if not equals or not text.strip() or not dot or whose not in ("chip", "fabric", "job"):
             raise WrongInput(
-                f"--set {setting}: expected chip.<key>=<value> or fabric.<key>=<value>",
+                f"--set {setting}: expected chip.<key>=<value>, fabric.<key>=<value> or job.<key>=<value>",
                 hint="--set chip.hbm_bandwidth=6TB/s",
             )
         if whose == owner:

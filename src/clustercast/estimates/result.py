@@ -78,6 +78,34 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
+class Money:
+    """What a chip-hour costs, rented and owned, and where either number comes from."""
+
+    rent_usd_per_chip_hour: float
+    rent_basis: str
+    own_usd_per_chip_hour: float
+    own_basis: str
+    capital_usd_per_chip: float  # all in: its share of host, network and storage
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a training run is beside its steps: interruptions, spares, power, carbon, money."""
+
+    interruptions: float  # expected while it runs
+    between_interruptions_s: float
+    checkpoint_interval_s: float
+    checkpoints: float
+    calendar: dict[str, float]  # shares: training, saving, repeating, restarting, waiting; they add up to 1
+    spare_chips: int  # that keep the wait for repairs below the default share
+    power_mw: float | None  # at the meter
+    carbon_t: float | None
+    rent_usd: float
+    own_usd: float
+    money: Money
+
+
+@dataclass(frozen=True, slots=True)
 class Training:
     """The training half of an estimate."""
 
@@ -107,6 +135,7 @@ class Training:
     energy_mwh: float | None
     cost_usd: float | None
     price_basis: str
+    job: Job
     search: Search
 
 

@@ -8,9 +8,9 @@ from clustercast.catalog import constants
 from clustercast.errors import NoAnswer
 from clustercast.estimates import interval
 from clustercast.estimates.elasticity import elasticity, improved_serving, limiting
+from clustercast.estimates.job import usd_per_chip_hour
 from clustercast.estimates.question import Question
 from clustercast.estimates.result import Serving, ServingMemory
-from clustercast.estimates.training import rent
 from clustercast.physics.serving import serve
 from clustercast.plans import rules
 from clustercast.plans.search import divisors, powers_of_two
@@ -188,7 +188,7 @@ def serve_estimate(question: Question) -> tuple[Serving, str]:
     )
     tpot_low, tpot_high = interval.around(done.tpot_s, width)
     ttft_low, ttft_high = interval.around(done.ttft_s, first_width)
-    usd_per_h, _ = rent(question)
+    usd_per_h, _ = usd_per_chip_hour(question)
     total = question.asked.batch or batch * replicas
     per_chip = total / done.tpot_s / question.n_chips
     prefill_per_chip = done.prefill_tokens_per_s * replicas / question.n_chips

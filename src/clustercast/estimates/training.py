@@ -9,9 +9,10 @@ from clustercast.errors import NoAnswer, Number, WrongInput
 from clustercast.estimates import interval
 from clustercast.estimates.elasticity import elasticity, improved, limiting
 from clustercast.estimates.influence import movers
+from clustercast.estimates.job import goodput_of, job_of, usd_per_chip_hour
 from clustercast.estimates.question import Question
 from clustercast.estimates.result import Search, Terms, Training, TrainingMemory
-from clustercast.physics.job import energy_j, goodput_fraction, rent_usd, training_s
+from clustercast.physics.job import energy_j, rent_usd, training_s
 from clustercast.physics.training import training_step
 from clustercast.plans import rules, search, text
 
@@ -147,32 +148,6 @@ def smallest_count(question: Question, fixed: dict[str, int]) -> int | None:
     return high
 
 
-def rent(question: Question) -> tuple[float, str]:
-    """USD per chip-hour, and where the price comes from: known rent, a share of the known price, or a guess."""
-    own = question.chip.get("price.rent")
-    if own is not None:
-        return (
-            own.value,
-            f"rent, {own.value:.2f} USD per chip-hour, {question.chip.sources.get(own.source, own.source)}",
-        )
-    buy = question.chip.get("price.buy")
-    if buy is not None:
-        share = constants.default("price", "rent_per_buy_hour").value
-        usd = share * buy.value
-        return usd, f"rent, {usd:.2f} USD per chip-hour guessed from a price of {buy.value:,.0f} USD"
-    guess = constants.default("price", "usd_per_chip_hour_per_tflops").value
-    usd = guess * question.silicon.chip.attention_flop_per_s / 1e12
-    return usd, f"rent, {usd:.2f} USD per chip-hour guessed from its compute: no price of this chip is known"
-
-
-def goodput_of(question: Question) -> float:
-    """Share of the calendar that trains, from the failure and checkpoint constants."""
-    mtbf, save, restart = (
-        constants.default("reliability", name).value for name in ("chip_mtbf_s", "checkpoint_save_s", "restart_s")
-    )
-    return goodput_fraction(float(question.n_chips), mtbf, save, restart)
-
-
 def train(question: Question) -> Training:
     """The training half of an estimate."""
     fixed = text.parse(question.asked.plan)
@@ -181,8 +156,8 @@ def train(question: Question) -> Training:
     step = training_step(setting, plan)
     used = plan.tp * plan.pp * plan.cp * plan.dp
     tokens_per_s = question.job.global_batch * question.job.seq_len / step.step_s
-    goodput = goodput_of(question)
-    total_s = training_s(question.tokens, tokens_per_s, goodput)
+    spent = goodput_of(question)
+    total_s = training_s(question.tokens, tokens_per_s, spent.fraction)
     mixture = question.record.n_moe_layers > 0
     measured = interval.own_runs(
         question.chip, question.stack.name, mixture=mixture, precision=question.precision, n_chips=question.n_chips
@@ -207,7 +182,7 @@ def train(question: Question) -> Training:
             constants.default("power", "pue").value,
             total_s,
         )
-    usd_per_h, basis = rent(question)
+    usd_per_h, basis = usd_per_chip_hour(question)
     slopes = elasticity(
         lambda resource, factor: training_step(improved(setting, resource, factor), plan).step_s,
         bubble=step.bubble_s / step.step_s,
@@ -260,10 +235,11 @@ def train(question: Question) -> Training:
         elasticity=slopes,
         evidence=evidence if measured is None else interval.MEASURED,
         stack=question.stack.name,
-        movers=tuple(movers(question, plan, total_s / day_s, goodput)[:MOST_MOVERS]),
-        goodput=goodput,
+        movers=tuple(movers(question, plan, total_s / day_s, spent.fraction)[:MOST_MOVERS]),
+        goodput=spent.fraction,
         energy_mwh=None if joules is None else joules / 3.6e9,
         cost_usd=rent_usd(float(question.n_chips), usd_per_h, total_s),
         price_basis=basis,
+        job=job_of(question, spent, total_s, joules),
         search=looked,
     )

@@ -1,31 +1,102 @@
 """From steps to a job: failures and checkpoints, days, energy, money; and what the export rules measure."""
 
 import math
+from typing import NamedTuple
 
 from clustercast.physics.formula import formula
 
 
-@formula
-def goodput_fraction(n_chips: float, chip_mtbf_s: float, save_s: float, restart_s: float) -> float:
-    """Share of the calendar that trains: the rest saves checkpoints, restarts and repeats lost work.
+class Goodput(NamedTuple):
+    """Where the calendar of a training job goes. The five shares add up to 1."""
 
-        M = mtbf / n,   T = sqrt(2 save M)   (the best interval)
-        goodput = T / (T + save + (T + save) / M * (restart + T / 2))
+    fraction: float  # trains
+    saving_fraction: float  # stands still while it saves
+    repeating_fraction: float  # does again what was lost since the last checkpoint
+    restarting_fraction: float  # finds the fault and starts again
+    waiting_fraction: float  # for a chip to be replaced, more being broken than there are spares
+    interval_s: float  # of training between two checkpoints
+    between_s: float  # mean time between interruptions
+
+
+@formula
+def best_interval_s(between_s: float, save_s: float) -> float:
+    """The time of training between two checkpoints that loses least.
+
+        sqrt(2 save M)
+
+    between_s  M, mean time between interruptions
+    Source:    [young1974]; [daly2006]
+
+    >>> best_interval_s(5000.0, 1.0)
+    100.0
+    """
+    return math.sqrt(2.0 * save_s * between_s)
+
+
+@formula
+def short_of_spares_fraction(n_spares: float, n_broken: float) -> float:
+    """Share of time in which more chips are broken than there are spares, the broken ones a Poisson number.
+
+        1 - sum_{k <= s} m^k exp(-m) / k!       (normal tail where m is large)
+
+    n_broken  m, mean number that is broken: failures per second times the time to replace
+    Source:   [palm1943], the infinite-server queue is insensitive to how long a repair takes
+
+    >>> round(short_of_spares_fraction(0.0, 0.5), 4), short_of_spares_fraction(3.0, 0.0)
+    (0.3935, 0.0)
+    """
+    if n_broken <= 0.0:
+        return 0.0
+    if n_broken > 500.0:
+        return 0.5 * math.erfc((n_spares + 0.5 - n_broken) / math.sqrt(2.0 * n_broken))
+    term = math.exp(-n_broken)
+    total = term
+    k = 1.0
+    while k <= n_spares:
+        term *= n_broken / k
+        total += term
+        k += 1.0
+    return max(1.0 - total, 0.0)
+
+
+@formula
+def goodput(
+    n_chips: float, chip_mtbf_s: float, save_s: float, restart_s: float, every_s: float, waiting_fraction: float
+) -> Goodput:
+    """Where the calendar of a training job goes, which failures of any of its chips interrupt.
+
+        M = mtbf / n,   T = every, or sqrt(2 save M)
+        a stretch of T takes T + save + (T + save) / M (restart + T / 2),   and 1 / (1 - waiting) of that
 
     chip_mtbf_s  time between interruptions of the job caused by one chip and its share of the rest
-    Source:      [young1974], [daly2006]
+    every_s      training between two checkpoints; 0: the best
+    waiting_fraction  share of the calendar that waits for spares
+    Source:      [young1974]; [daly2006]
 
-    >>> goodput_fraction(1.0, 1e12, 0.0, 0.0)
+    >>> goodput(1.0, 1e12, 0.0, 0.0, 0.0, 0.0).fraction
     1.0
-    >>> round(goodput_fraction(16384.0, 1.82e8, 30.0, 900.0), 3)
+    >>> round(goodput(16384.0, 1.82e8, 30.0, 900.0, 0.0, 0.0).fraction, 3)
     0.863
     """
     between_s = chip_mtbf_s / n_chips
-    interval_s = math.sqrt(2.0 * save_s * between_s)
+    interval_s = every_s
     if interval_s <= 0.0:
-        return between_s / (between_s + restart_s)
-    lost_s = (interval_s + save_s) / between_s * (restart_s + 0.5 * interval_s)
-    return interval_s / (interval_s + save_s + lost_s)
+        interval_s = best_interval_s(between_s, save_s)
+    up = 1.0 - waiting_fraction
+    if interval_s <= 0.0:
+        whole_s = between_s + restart_s
+        return Goodput(up * between_s / whole_s, 0.0, 0.0, up * restart_s / whole_s, waiting_fraction, 0.0, between_s)
+    n_lost = (interval_s + save_s) / between_s
+    whole_s = interval_s + save_s + n_lost * (restart_s + 0.5 * interval_s)
+    return Goodput(
+        up * interval_s / whole_s,
+        up * save_s / whole_s,
+        up * n_lost * 0.5 * interval_s / whole_s,
+        up * n_lost * restart_s / whole_s,
+        waiting_fraction,
+        interval_s,
+        between_s,
+    )
 
 
 @formula
@@ -70,6 +141,64 @@ def rent_usd(n_chips: float, usd_per_chip_h: float, time_s: float) -> float:
     16.0
     """
     return n_chips * usd_per_chip_h * time_s / 3600.0
+
+
+@formula
+def carbon_kg(energy_j: float, kg_per_kwh: float) -> float:
+    """Carbon dioxide of an amount of energy, at the intensity of the grid that gives it.
+
+        energy / 3.6e6 * intensity
+
+    Source:  arithmetic
+
+    >>> carbon_kg(7.2e6, 0.5)
+    1.0
+    """
+    return energy_j / 3.6e6 * kg_per_kwh
+
+
+@formula
+def capital_recovery_fraction(discount_fraction: float, life_years: float) -> float:
+    """Yearly payment that returns one unit of capital with interest over its life.
+
+        r / (1 - (1 + r)^-L);   1 / L without interest
+
+    discount_fraction  r, of a year
+    Source:            [park2015], capital recovery factor
+
+    >>> capital_recovery_fraction(0.0, 4.0), round(capital_recovery_fraction(0.08, 4.0), 4)
+    (0.25, 0.3019)
+    """
+    if discount_fraction <= 0.0:
+        return 1.0 / life_years
+    return discount_fraction / -math.expm1(-life_years * math.log1p(discount_fraction))
+
+
+@formula
+def own_usd_per_chip_year(
+    capital_usd: float,
+    residual_fraction: float,
+    discount_fraction: float,
+    life_years: float,
+    wall_w: float,
+    hosting_usd_per_month_kw: float,
+    upkeep_fraction: float,
+) -> float:
+    """What a year of one's own chip costs: capital over its life, the place and its power, people and parts.
+
+        C (1 - s (1 + r)^-L) CRF + u C + 12 P rate
+
+    capital_usd        C, all in: chip, its share of host, network and storage
+    residual_fraction  s, what it fetches after its life, over C
+    wall_w             P, of the chip and its share of the host; the rate covers the building's power
+    Source:            [park2015]
+
+    >>> round(own_usd_per_chip_year(40000.0, 0.0, 0.0, 5.0, 1275.0, 200.0, 0.0) / 8766.0, 2)
+    1.26
+    """
+    kept = 1.0 - residual_fraction * math.exp(-life_years * math.log1p(discount_fraction))
+    yearly = kept * capital_recovery_fraction(discount_fraction, life_years) + upkeep_fraction
+    return capital_usd * yearly + 12.0 * wall_w / 1000.0 * hosting_usd_per_month_kw
 
 
 @formula

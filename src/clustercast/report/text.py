@@ -165,19 +165,33 @@ def training(est: Estimate, done: Training) -> list[Block]:
         ("workspace", memory.workspace),
     )
     blocks += ["", *memory_bars(parts, memory.total, memory.capacity)]
-    blocks += [
-        "",
-        f"  MFU {percent(done.mfu)} of dense {est.precision} peak, HFU {percent(done.hfu)}, "
-        f"goodput {percent(done.goodput)}",
-    ]
-    spent = []
-    if done.energy_mwh is not None:
-        spent.append(f"energy {short(done.energy_mwh)} MWh")
-    if done.cost_usd is not None:
-        spent.append(f"cost {units.count(done.cost_usd)} USD ({done.price_basis})")
-    blocks += wrap(", ".join(spent), "  ", "    ")
+    blocks += ["", f"  MFU {percent(done.mfu)} of dense {est.precision} peak, HFU {percent(done.hfu)}"]
+    blocks += job(done)
     blocks += wrap(f"evidence: {done.evidence}; software: {done.stack}", "  ", "    ")
     return blocks
+
+
+def job(done: Training) -> list[Block]:
+    """Interruptions, spares, power, energy, carbon and money of the whole run."""
+    run = done.job
+    lost = [f"{percent(run.calendar[name])} {name}" for name in ("saving", "repeating", "restarting", "waiting")]
+    said = [
+        f"goodput {percent(done.goodput)}: an interruption every {units.seconds(run.between_interruptions_s)}, "
+        f"{short(run.interruptions)} in all; a checkpoint every {units.seconds(run.checkpoint_interval_s)}; "
+        f"{', '.join(each for each in lost if not each.startswith('0.0 %'))} of the calendar; "
+        f"{counted(run.spare_chips, 'spare chip')}"
+    ]
+    if done.energy_mwh is not None and run.power_mw is not None and run.carbon_t is not None:
+        said.append(
+            f"power {short(run.power_mw)} MW at the meter, energy {short(done.energy_mwh)} MWh, "
+            f"{short(run.carbon_t)} t of CO2"
+        )
+    if done.cost_usd is not None:
+        said.append(f"cost {units.count(done.cost_usd)} USD ({done.price_basis})")
+    rented = done.price_basis.startswith("rent")
+    other_usd, other = (run.own_usd, run.money.own_basis) if rented else (run.rent_usd, run.money.rent_basis)
+    said.append(f"or {units.count(other_usd)} USD ({other})")
+    return [line for text in said for line in wrap(text, "  ", "    ")]
 
 
 def plan_in_words(est: Estimate, done: Training) -> str:

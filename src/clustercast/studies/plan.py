@@ -6,7 +6,7 @@ from typing import Any
 
 from clustercast import records
 from clustercast.errors import NoAnswer, WrongInput
-from clustercast.estimates import calibration, training
+from clustercast.estimates import calibration, job, training
 from clustercast.estimates.question import Asked, Question, fill
 from clustercast.estimates.result import Assumption, Terms
 from clustercast.physics.job import training_s
@@ -76,7 +76,7 @@ def rank(asked: Asked, top: int = 10) -> PlanRanking:
     found = search.fastest(setting, question.n_chips, fixed, top)
     if not found.plans:
         training.choose(question, fixed)  # raises with the reason and the numbers
-    goodput = training.goodput_of(question)
+    goodput = job.goodput_of(question).fraction
     front = search.pareto(setting, question.n_chips, fixed)
     formats = question.silicon.recipe.formats.values()
     laid = calibration.used(question.chip, question.fabric, formats, question.stack.name, "")
