@@ -99,7 +99,7 @@ class Parameter(NamedTuple):
 
 
 def parameters() -> list[Parameter]:
-    """What is fitted: 40 numbers."""
+    """What is fitted: 42 numbers."""
     found = [
         Parameter(f"base.{field}", prior, low, high)
         for field, prior, low, high in (
@@ -136,6 +136,8 @@ def parameters() -> list[Parameter]:
     found.append(Parameter("engines.vllm-rocm-2024.host_step_s", 6e-3, 1e-3, 3e-2))
     found.append(Parameter("engines.vllm-rocm-2024.host_sequence_s", 3e-4, 3e-5, 3e-3))
     found.append(Parameter("engines.vllm-rocm-2024.kv_factor", 2.0, 0.8, 12.0))
+    found.append(Parameter("engines.sglang-2025.matmul_memory_factor", 1.0, 0.85, 4.0))
+    found.append(Parameter("engines.sglang-2025.kv_factor", 1.0, 0.75, 4.0))
     found.append(Parameter("serving_record.accepted_tokens", 1.8, 1.2, 2.6))
     return found
 

@@ -346,6 +346,8 @@ def engine(rng: random.Random) -> Engine:
         expert_traffic_factor=share(0.5, 3.0),
         attention_factor=share(0.7, 1.5),
         kv_factor=share(0.7, 1.5),
+        compute_ceiling=share(0.8, 1.0),
+        memory_ceiling=share(0.8, 1.0),
         expert_imbalance=share(0.0, 1.0),
         redundant_experts=float(rng.choice((0, 8, 32))),
         all_reduce_s=share(1e-6, 2e-5),

@@ -10,13 +10,15 @@ Importing this package is cheap: every function below brings what it needs when 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date
     from pathlib import Path
 
     from clustercast.catalog import ChipProfile, FabricProfile, ModelProfile
     from clustercast.estimates.result import Estimate
     from clustercast.studies.calibrate import Calibrated
+    from clustercast.studies.compare import Comparison
+    from clustercast.studies.fleet import Fleet
     from clustercast.studies.plan import PlanRanking
     from clustercast.studies.rules import RulesHistory, RulesResult, RulesTable
     from clustercast.studies.serving.crossover import Crossover
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from clustercast.studies.serving.result import ServeResult
     from clustercast.studies.size import Size
     from clustercast.studies.validate import Validation
+    from clustercast.studies.why import Why
 
 __version__ = "0.1.0"
 
@@ -32,10 +35,12 @@ __all__ = [
     "calibrate",
     "chip",
     "chips",
+    "compare",
     "crossover",
     "estimate",
     "fabric",
     "fabrics",
+    "fleet",
     "model",
     "models",
     "plan",
@@ -47,6 +52,7 @@ __all__ = [
     "size_serve",
     "size_train",
     "validate",
+    "why",
 ]
 
 
@@ -202,6 +208,94 @@ def serve(
         return answer(asked, frontier=frontier, n_simulated=n_simulated, seed=seed)
 
 
+def compare(
+    chips: "Sequence[str]",
+    models: "Sequence[str]",
+    *,
+    n_chips: int | None = None,
+    equal: str = "cards",
+    reference: str | None = None,
+    price: str = "rent",
+    tokens: float | None = None,
+    global_batch: int | None = None,
+    seq_len: int | None = None,
+    precision: str | None = None,
+    input_len: int | None = None,
+    output_len: int | None = None,
+    batch: int | None = None,
+    engine: str = "vllm",
+    settings: tuple[str, ...] = (),
+    calibration: "str | Path | Sequence[str | Path]" = (),
+) -> "Comparison":
+    """The same models on several chips: training, prefill and decode, with money, energy and what limits.
+
+    equal      what is held equal: "cards", "dollars" (of an hour), "megawatts" (at the meter, full load), "tpp"
+    n_chips    cards of the reference; the others get as many dollars, megawatts or TPP
+    reference  the chip in which others are counted; None: the first
+    price      "rent" or "buy"
+    settings   "h20.hbm_bandwidth=6TB/s" for one chip as it was named, "chip.", "fabric." and "job." for all
+
+    Raises errors.WrongInput; what one chip cannot do is said in its row.
+
+    >>> found = compare(["h100", "h20"], ["llama-3.1-8b"], n_chips=64, tokens=1e12)
+    >>> [round(row.jobs["training"].equals_reference) for row in found.rows]
+    [1, 6]
+    """
+    from clustercast.catalog import constants
+    from clustercast.studies.compare import CompareAsked
+    from clustercast.studies.compare import compare as answer
+    from clustercast.studies.serving.split import settings_of
+
+    asked = CompareAsked(
+        tuple(chips), tuple(models), n_chips, equal, reference, price, precision, tokens, global_batch, seq_len,
+        input_len, output_len, batch, engine, tuple(settings_of(tuple(settings), tuple(chips))),
+    )  # fmt: skip
+    with constants.using(calibration, settings):
+        return answer(asked)
+
+
+def why(
+    chip: str,
+    model: str,
+    *,
+    other: str | None = None,
+    n_chips: int | None = None,
+    tokens: float | None = None,
+    global_batch: int | None = None,
+    seq_len: int | None = None,
+    precision: str | None = None,
+    plan: str = "",
+    input_len: int | None = None,
+    output_len: int | None = None,
+    batch: int | None = None,
+    fabric: str | None = None,
+    stack: str | None = None,
+    engine: str = "vllm",
+    settings: tuple[str, ...] = (),
+    calibration: "str | Path | Sequence[str | Path]" = (),
+) -> "Why":
+    """The shortest plank: what ten per cent more of each resource buys, at the same plan and at the best one.
+
+    other  another chip: which of its properties explains how much of the difference (Shapley's values)
+
+    The other arguments are those of `estimate`. Raises errors.WrongInput and errors.NoAnswer.
+
+    >>> found = why("h20", "llama-3.1-8b", other="h100", n_chips=8, plan="tp=1,pp=1,dp=8")
+    >>> [one.limiting for one in found.jobs][:2]
+    ['compute', 'compute']
+    """
+    from clustercast.catalog import constants
+    from clustercast.estimates.question import Asked
+    from clustercast.studies.why import why as answer
+
+    asked = Asked(
+        chip, model, n_chips, tokens, global_batch, seq_len, precision, plan,
+        input_len, output_len, batch, fabric, stack, engine, tuple(settings),
+    )  # fmt: skip
+    with constants.using(calibration, settings):
+        return answer(asked, other)
+
+
 def calibrate(
     files: "str | Path | Sequence[str | Path]",
     *,
@@ -254,27 +348,37 @@ def pools(
     rate: float | None = None,
     ttft_s: float | None = None,
     tpot_s: float | None = None,
-    percentile: str = "mean",
+    percentile: int | None = None,
     precision: str | None = None,
     prefill_precision: str | None = None,
     decode_precision: str | None = None,
     prefill_plan: str = "",
     decode_plan: str = "",
     engine: str = "vllm",
+    prefill_engine: str | None = None,
+    decode_engine: str | None = None,
+    fabric: str | None = None,
+    prefill_fabric: str | None = None,
+    decode_fabric: str | None = None,
     hit_fraction: float = 0.0,
     n_drafts: float | None = None,
     accepted_tokens: float | None = None,
     settings: tuple[str, ...] = (),
     compare: bool = True,
+    frontier: bool = False,
     calibration: "str | Path | Sequence[str | Path]" = (),
 ) -> "Pools":
     """Prefill and decode in pools of their own, each on its own chip: the best split, and whether it pays.
 
     n_chips     of both pools, split so that a token costs least; or prefill_count and decode_count
-    rate        requests per second; None: the most that hold the objectives
-    ttft_s      objective on time to first token: mean, or the percentile ("p50", "p90", "p99"); tpot_s: mean
+    rate        requests per second: the least rent that takes them, of n_chips at most; None: all chips, the most that
+                hold the objectives
+    ttft_s      objective on time to first token, tpot_s on each further one: on their means, or with percentile 50, 90
+                or 99 for so many requests in a hundred
+    precision, engine, fabric  of both pools, or of one with prefill_ or decode_ before it
     settings    "prefill-chip.hbm_bandwidth=6TB/s", "decode-chip.price_rent=1.1USD/h", "fabric.oversubscription=2"
     compare     judge either chip alone too, in one pool and in two
+    frontier    also the Pareto set of throughput per chip against speed per user
 
     Raises errors.WrongInput and errors.NoAnswer.
 
@@ -283,14 +387,20 @@ def pools(
     (32, True)
     """
     from clustercast.catalog import constants
-    from clustercast.studies.serving.pools import PoolsAsked, Side, settings_of
-    from clustercast.studies.serving.pools import pools as split
+    from clustercast.studies.serving.pools import pools as apart
+    from clustercast.studies.serving.split import PoolsAsked, Side, settings_of
 
     own = settings_of(tuple(settings), ("prefill-chip", "decode-chip"))
     asked = PoolsAsked(
         model=model,
-        prefill=Side(prefill_chip, prefill_count, prefill_plan, prefill_precision or precision, engine, None, own[0]),
-        decode=Side(decode_chip, decode_count, decode_plan, decode_precision or precision, engine, None, own[1]),
+        prefill=Side(
+            prefill_chip, prefill_count, prefill_plan, prefill_precision or precision, prefill_engine or engine,
+            prefill_fabric or fabric, own[0],
+        ),
+        decode=Side(
+            decode_chip, decode_count, decode_plan, decode_precision or precision, decode_engine or engine,
+            decode_fabric or fabric, own[1],
+        ),
         count=n_chips,
         input_len=input_len,
         output_len=output_len,
@@ -302,9 +412,9 @@ def pools(
         hit_fraction=hit_fraction,
         n_drafts=n_drafts,
         accepted_tokens=accepted_tokens,
-    )
+    )  # fmt: skip
     with constants.using(calibration, settings):
-        return split(asked, compare=compare)
+        return apart(asked, compare=compare, frontier=frontier)
 
 
 def size_train(
@@ -334,7 +444,7 @@ def size_train(
     True
     """
     from clustercast.catalog import constants
-    from clustercast.studies.serving.pools import settings_of
+    from clustercast.studies.serving.split import settings_of
     from clustercast.studies.size import TrainAsked
     from clustercast.studies.size import size_train as fewest
 
@@ -377,7 +487,7 @@ def size_serve(
     True
     """
     from clustercast.catalog import constants
-    from clustercast.studies.serving.pools import settings_of
+    from clustercast.studies.serving.split import settings_of
     from clustercast.studies.size import RateAsked
     from clustercast.studies.size import size_serve as fewest
 
@@ -436,7 +546,7 @@ def crossover(
     from clustercast.catalog import constants
     from clustercast.studies.serving.crossover import CrossoverAsked
     from clustercast.studies.serving.crossover import crossover as compare
-    from clustercast.studies.serving.pools import settings_of
+    from clustercast.studies.serving.split import settings_of
 
     own, others = settings_of(tuple(settings), ("chip", "other"))
     asked = CrossoverAsked(
@@ -554,6 +664,37 @@ def rules_history(chip: str, settings: tuple[str, ...] = (), reading: str = "") 
     from clustercast.studies.rules import history
 
     return history(chip, tuple(settings), reading)
+
+
+def fleet(
+    chips: "str | Mapping[str, float]",
+    *,
+    reference: str = "h100",
+    model: str = "llama-3.1-70b",
+    n_chips: int | None = None,
+    precision: str | None = None,
+    input_len: int | None = None,
+    output_len: int | None = None,
+    engine: str = "vllm",
+    on: "date | None" = None,
+) -> "Fleet":
+    """A mixed fleet in equivalents of one chip: by TPP, training, prefill, decode, bandwidth and memory, side by side.
+
+    chips      {"h20": 50_000}, "h20=50k,h800=10k", or a YAML or CSV file
+    reference  the chip to count in
+    model      what training and serving are measured with, on clusters of `n_chips` (1,024 if None)
+    on         day of the caps on sums; today if None
+
+    Raises errors.WrongInput.
+
+    >>> found = fleet({"h20": 1000})
+    >>> round(found.totals["tpp"].equivalents), found.totals["decode"].equivalents > found.totals["prefill"].equivalents
+    (150, True)
+    """
+    from clustercast.studies.fleet import FleetAsked, chips_of
+    from clustercast.studies.fleet import fleet as count
+
+    return count(FleetAsked(chips_of(chips), reference, model, n_chips, precision, input_len, output_len, engine, on))
 
 
 def validate(

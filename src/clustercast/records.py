@@ -202,7 +202,7 @@ class Model(NamedTuple):
     n_groups: int  # node-limited routing: groups of experts (0: free routing)
     n_active_groups: int
     # the rest
-    n_mtp_layers: int  # extra whole layers that predict further tokens, in training
+    n_mtp_layers: int  # extra whole layers that predict further tokens: in training, and where serving guesses
     other_params: float  # norms, biases, positions: no matmul touches them
 
 
@@ -363,6 +363,8 @@ class Engine(NamedTuple):
     expert_traffic_factor: float  # traffic of the tokens' activations in a mixture layer over the ideal count
     attention_factor: float  # time of prefill attention over the micro-benchmark
     kv_factor: float  # time of decode attention over the micro-benchmark
+    compute_ceiling: float  # share of a peak that no kernel exceeds, whatever the factors say
+    memory_ceiling: float  # the same of HBM bandwidth
     expert_imbalance: float  # standard deviation of the tokens of an expert over their mean, after balancing
     redundant_experts: float  # copies of routed experts that a mixture layer holds more
     all_reduce_s: float  # start of a small all-reduce inside a captured graph
@@ -371,7 +373,7 @@ class Engine(NamedTuple):
     direct_tokens: float  # most tokens of a rank that are sent straight
     forward_core_fraction: float  # of the compute, which an exchange of many tokens takes beside it
     exchange_overlap: float  # share of an exchange that can hide behind the compute beside it
-    micro_batches: float  # parts that a step of a mixture is cut into so that one computes while another exchanges
+    micro_batches: float  # parts that a step of a mixture may be cut into: one computes while another exchanges
     prefill_step_s: float  # per prefill: scheduling, eager launches
     first_token_s: float  # of a request outside the device: tokenising, transport, admission
     handover_s: float  # more of it where a prefill pool hands the cache to a decode pool

@@ -1,5 +1,9 @@
 """`clustercast serve` with prefill and decode in pools of their own."""
 
+import csv
+import io
+from pathlib import Path
+
 import pytest
 from command_line import Cli
 
@@ -39,3 +43,26 @@ def test_half_a_question_is_refused(cli: Cli) -> None:
     assert "--concurrency is for one pool" in cli(*ASKED, "--concurrency", "4").err
     assert "--chip is missing" in cli("serve", "--model", "8B").err
     assert cli(*ASKED, "--percentile", "95").status == 2
+    assert "is for pools apart" in cli("serve", "--chip", "h100", "--model", "8B", "--decode-count", "4").err
+
+
+@pytest.mark.slow
+def test_the_plans_that_are_shown_can_be_given_back(cli: Cli) -> None:
+    first = cli(*ASKED[:-4], "--json").document
+    pools = first["pools"]
+    again: list[str] = []
+    for name in ("prefill", "decode"):
+        again += [f"--{name}-count", str(pools[name]["count"]), f"--{name}-plan", pools[name]["plan_text"]]
+    second = cli(*ASKED[:-4], *again, "--json").document
+    for name in ("ttft_ms", "tpot_ms", "requests_per_s"):
+        assert second[name] == first[name]
+
+
+@pytest.mark.slow
+def test_the_frontier_is_written_and_drawn(cli: Cli, tmp_path: Path) -> None:
+    table, picture = tmp_path / "front.csv", tmp_path / "front.svg"
+    done = cli(*ASKED, "--csv", str(table), "--plot", str(picture), "--json")
+    assert done.status == 0
+    rows = list(csv.DictReader(io.StringIO(table.read_text("utf-8"))))
+    assert [float(row["tpot_ms"]) for row in rows] == [each["tpot_ms"] for each in done.document["frontier"]]
+    assert "output tokens/s per chip" in picture.read_text("utf-8")

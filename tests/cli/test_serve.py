@@ -53,6 +53,9 @@ def test_the_json_document_holds_what_it_promises(cli: Cli, arguments: tuple[str
     assert held["total"] <= held["capacity"]
     assert 0 < document["kv_fraction"] <= 1
     assert all(0 <= share <= 1 + 1e-9 for share in document["utilisation"].values())
+    for name, whole in (("decode_bound_ms", "tpot_ms"), ("prefill_bound_ms", "ttft_ms")):
+        assert math.isclose(sum(document[name].values()), document[whole], rel_tol=1e-9)
+        assert min(document[name].values()) >= 0.0
     paid = (
         document["cost_usd_per_million_input_tokens"] * document["input_tokens_per_s"]
         + document["cost_usd_per_million_output_tokens"] * document["output_tokens_per_s"]
@@ -148,6 +151,41 @@ def test_the_frontier_can_be_drawn(cli: Cli, tmp_path: Path) -> None:
     assert file.read_text(encoding="utf-8").startswith("<svg")
 
 
+def test_the_parts_of_a_token_agree_with_what_limits_it(cli: Cli) -> None:
+    document = cli(*LARGE, *FIXED, "--json").document
+    parts, slopes = document["decode_bound_ms"], document["elasticity"]
+    step_ms = sum(value for name, value in parts.items() if name != "prefills_of_others")
+    assert parts["compute"] / step_ms == pytest.approx(slopes["flops"], abs=0.03)
+    assert (parts["weights"] + parts["kv_cache"]) / step_ms == pytest.approx(slopes["hbm_bandwidth"], abs=0.03)
+    assert parts["host"] / step_ms == pytest.approx(slopes["host"], abs=0.01)
+
+
+@pytest.mark.parametrize("load", [("--rate", "8"), ("--concurrency", "32")])
+def test_a_simulation_stands_beside_the_formulas(cli: Cli, load: tuple[str, str]) -> None:
+    asked = (*SMALL, *load, "--plan", "tp=1,pp=1,dp=1,chunk=8192,replicas=4", "--simulate", "200")
+    done = cli(*asked, "--seed", "3", "--json")
+    assert (done.status, done.err) == (0, "")
+    seen = done.document["simulation"]
+    assert seen["n_requests"] == 200
+    assert seen["tpot_ms"]["mean"] == pytest.approx(done.document["tpot_ms"], rel=0.1)
+    assert seen["requests_per_s"] == pytest.approx(done.document["requests_per_s"], rel=0.3)
+    assert seen["ttft_ms"]["p50"] <= seen["ttft_ms"]["p90"] <= seen["ttft_ms"]["p99"]
+    assert cli(*asked, "--seed", "3", "--json").document["simulation"] == seen
+    assert cli(*asked, "--seed", "4", "--json").document["simulation"] != seen
+    text = cli(*asked)
+    assert "TTFT simulated" in text.out
+    assert max(map(len, text.out.splitlines())) <= 80
+    assert cli(*SMALL, *load, "--json").document["simulation"] is None
+
+
+def test_lengths_of_a_file_are_simulated(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "lengths.csv"
+    file.write_text("input,output,weight\n100,10,3\n2000,200,1\n")
+    asked = ("serve", "--chip", "h100", "--model", "llama-3.1-8b", "--count", "1", "--rate", "4", "--lengths", str(file))
+    document = cli(*asked, "--simulate", "250", "--plan", "chunk=8192", "--json").document
+    assert document["simulation"]["output_tokens_per_s"] == pytest.approx(4 * 57.5, rel=0.3)
+
+
 def test_python_gives_what_the_command_gives(cli: Cli) -> None:
     document = cli(*SMALL, "--concurrency", "64", "--json").document
     done = clustercast.serve("h100", "llama-3.1-8b", n_chips=4, input_len=1000, output_len=200, concurrency=64)
@@ -177,6 +215,9 @@ def test_a_faster_memory_speeds_up_tokens(cli: Cli) -> None:
         ((*SMALL, "--prefix-hit", "half"), 2, "--prefix-hit: expected a share", ""),
         ((*SMALL, "--percentile", "p90"), 2, "percentiles come from arrivals", "add --rate"),
         ((*SMALL, "--lengths", "nowhere.csv"), 2, "the file gives both lengths", ""),
+        ((*SMALL, "--simulate", "0"), 2, "--simulate: expected at least 1 request", ""),
+        ((*SMALL, "--simulate", "2M"), 2, "--simulate: expected 1 to 1,000,000 requests", ""),
+        ((*SMALL, "--prefill-count", "4"), 2, "--prefill-count is for pools apart", ""),
         ((*SMALL, "--plot", "front.gif"), 2, "expected a name that ends in", ""),
         ((*SMALL, "--csv", "nowhere/front.csv"), 2, "there is no folder 'nowhere'", ""),
     ],

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from strategies import Served, questions
 
 from clustercast.physics import grid
-from clustercast.physics.parameters import matmul_active_params, total_params
+from clustercast.physics.parameters import matmul_active_params, mtp_params, total_params
 from clustercast.physics.roofline import touched_experts
 from clustercast.physics.serving import (
     Work,
@@ -17,6 +17,7 @@ from clustercast.physics.serving import (
     closed_loop,
     decode_attention,
     decode_mixers,
+    decode_parts,
     decode_pass,
     decode_pool,
     experts_work,
@@ -28,14 +29,16 @@ from clustercast.physics.serving import (
     kv_token_bytes,
     layers_work,
     matmul_work,
-    n_parts,
+    most_parts,
     once_exchange_s,
     prefill_attention,
     prefill_mixers,
+    prefill_parts,
     prefill_pass,
     prefill_pool,
     projection_params,
     rank_sequence_bytes,
+    reached,
     serve,
     serving_weights_bytes,
     small_all_reduce_s,
@@ -75,6 +78,8 @@ def neutral(setting: ServingSetting) -> ServingSetting:
         distinct_exponent=1.0,
         redundant_experts=0.0,
         grouped_fraction=0.0,
+        compute_ceiling=1.0,
+        memory_ceiling=1.0,
     )
     return setting._replace(engine=engine)
 
@@ -276,25 +281,23 @@ def test_overlap_hides_no_more_than_the_exchange(question: Served, tokens: int) 
     setting, plan = wide(question)
     engine = setting.engine._replace(forward_core_fraction=0.0)
     raw_s = step_exchange_s(float(tokens), setting, plan)
-    for micro_batches in (1.0, 2.0):
+    for parts in (1.0, 2.0):
         for overlap in (0.0, 0.6, 1.0):
-            now = setting._replace(engine=engine._replace(exchange_overlap=overlap, micro_batches=micro_batches))
-            late_s = exposed_exchange_s(float(tokens), 8.0 * tokens, 1e-3, now, plan)
-            cut = n_parts(float(tokens), now, plan)
-            whole_s = cut * step_exchange_s(tokens / cut, now, plan)
+            now = setting._replace(engine=engine._replace(exchange_overlap=overlap))
+            late_s = exposed_exchange_s(parts, float(tokens), 8.0 * tokens, 1e-3, now, plan)
+            whole_s = parts * step_exchange_s(tokens / parts, now, plan)
             assert (1.0 - overlap) * whole_s <= late_s * SLACK
             assert late_s <= whole_s * SLACK
-            assert cut <= micro_batches
-    bare = setting._replace(engine=engine._replace(exchange_overlap=0.0, micro_batches=1.0))
-    assert exposed_exchange_s(float(tokens), 8.0 * tokens, 1e-3, bare, plan) == raw_s
+    bare = setting._replace(engine=engine._replace(exchange_overlap=0.0))
+    assert exposed_exchange_s(1.0, float(tokens), 8.0 * tokens, 1e-3, bare, plan) == raw_s
 
 
 @given(question=questions("mixture", "latent"), tokens=st.integers(2, 4096))
 def test_cores_that_an_exchange_takes_are_missed(question: Served, tokens: int) -> None:
     setting, plan = wide(question)
-    engine = setting.engine._replace(exchange_overlap=1.0, micro_batches=2.0, direct_tokens=1.0)
+    engine = setting.engine._replace(exchange_overlap=1.0, direct_tokens=1.0)
     free, busy = (setting._replace(engine=engine._replace(forward_core_fraction=share)) for share in (0.0, 0.2))
-    asked = (float(tokens), 8.0 * tokens, 1.0)
+    asked = (2.0, float(tokens), 8.0 * tokens, 1.0)
     assert exposed_exchange_s(*asked, free, plan) <= exposed_exchange_s(*asked, busy, plan)
 
 
@@ -372,6 +375,94 @@ def test_guessed_tokens_that_are_all_right_are_worth_the_step(question: Served) 
     accepted = decode_pool(setting, job._replace(n_drafts=1.0, accepted_tokens=2.0), plan)
     assert decode_pool(setting, plain, plan).tpot_s <= guessed.tpot_s * SLACK
     assert math.isclose(2.0 * accepted.tpot_s, guessed.tpot_s, rel_tol=1e-12)
+
+
+RATES = ("hbm_bytes_per_s", "matmul_flop_per_s", "expert_flop_per_s", "attention_flop_per_s", "head_flop_per_s")
+TIERS = ("package", "scale_up", "rail", "spine")
+
+
+def step_s(setting: ServingSetting, batch: float, queries: float, context: float, plan: ServingPlan) -> float:
+    return decode_pass(batch, queries, context, setting, plan).total_s
+
+
+@given(
+    question=questions(),
+    context=st.integers(1, 10**5),
+    more=st.sampled_from([1.0, 1.02, 1.5, 2.0, 17.0]),
+    sequences=st.integers(1, 64),
+)
+def test_no_step_is_faster_with_more_to_do(question: Served, context: int, more: float, sequences: int) -> None:
+    setting, job, plan = question
+    asked = (job.batch, 1.0 + job.n_drafts, float(context))
+    now = step_s(setting, *asked, plan)
+    assert now <= step_s(setting, job.batch + sequences, asked[1], asked[2], plan) * SLACK
+    assert now <= step_s(setting, more * job.batch, asked[1], asked[2], plan) * SLACK
+    assert now <= step_s(setting, job.batch, asked[1], more * context, plan) * SLACK
+    assert now <= step_s(setting, job.batch, asked[1] + 1.0, asked[2], plan) * SLACK
+
+
+@given(
+    question=questions(),
+    rate=st.sampled_from([*RATES, *TIERS]),
+    factor=st.sampled_from([1.01, 1.3, 2.0, 30.0]),
+)
+def test_no_rate_slows_a_step_or_a_prompt(question: Served, rate: str, factor: float) -> None:
+    setting, job, plan = question
+    if rate in RATES:
+        better = setting._replace(chip=setting.chip._replace(**{rate: factor * getattr(setting.chip, rate)}))
+    else:
+        tier = getattr(setting.cluster, rate)
+        faster = {rate: tier._replace(bytes_per_s=factor * tier.bytes_per_s)}
+        better = setting._replace(cluster=setting.cluster._replace(**faster))
+    asked = (job.batch, 1.0 + job.n_drafts, float(job.input_len), plan)
+    assert step_s(better, *asked) <= step_s(setting, *asked) * SLACK
+    prompts = (2.0, float(job.input_len), float(plan.attention_dp))
+    then, now = (prefill_pass(*prompts, each, plan).total_s for each in (better, setting))
+    assert then <= now * SLACK
+
+
+@given(question=questions("mixture", "latent"), batch=st.integers(1, 2048))
+def test_a_step_is_cut_only_where_that_is_faster(question: Served, batch: int) -> None:
+    setting, job, plan = question
+    engine = setting.engine._replace(micro_batches=2.0, exchange_overlap=0.9)
+    setting = setting._replace(engine=engine)
+    for run, parts in ((decode_pass, decode_parts), (prefill_pass, prefill_parts)):
+        asked = (float(batch), 1.0, float(job.input_len)) if run is decode_pass else (1.0, float(batch), 1.0)
+        done = run(*asked, setting, plan)
+        each = [parts(n, *asked, setting, plan) for n in (1.0, 2.0)]
+        if plan.attention_dp > 1:
+            assert done in each
+            assert done.total_s == min(one.total_s for one in each)
+        else:
+            assert most_parts(setting, plan) == 1.0
+            assert done == each[0]
+
+
+@given(fraction=st.floats(0.05, 1.0), factor=st.floats(0.3, 3.0), ceiling=st.floats(0.8, 1.0))
+def test_no_factor_carries_a_kernel_beyond_its_ceiling(fraction: float, factor: float, ceiling: float) -> None:
+    share = reached(fraction, factor, ceiling)
+    assert share == ceiling or share * factor == pytest.approx(fraction)
+    assert share <= ceiling
+
+
+@given(question=questions("latent", "dense"))
+def test_layers_that_guess_are_held_and_cached(question: Served) -> None:
+    setting, _, _ = question
+    without, with_one = (setting._replace(model=setting.model._replace(n_mtp_layers=n)) for n in (0, 1))
+    held = serving_weights_bytes(with_one, ALONE) - serving_weights_bytes(without, ALONE)
+    precision = setting.precision
+    params = mtp_params(with_one.model)
+    routed = 0.0
+    if setting.model.n_moe_layers:
+        copies = 1.0 + setting.engine.redundant_experts / setting.model.n_experts
+        routed = setting.model.n_mlp_matrices * float(setting.model.hidden) * setting.model.expert_ffn
+        routed *= setting.model.n_experts
+        expected = (params - routed) * precision.weight_bytes + routed * copies * precision.expert_weight_bytes
+    else:
+        expected = params * precision.weight_bytes
+    assert held == pytest.approx(expected)
+    cached = [rank_sequence_bytes(100.0, each, ALONE) for each in (without, with_one)]
+    assert cached[1] - cached[0] == pytest.approx(100.0 * kv_token_bytes(setting.model, 1, precision.kv_bytes))
 
 
 @given(question=questions())

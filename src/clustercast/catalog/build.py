@@ -48,6 +48,7 @@ def silicon(chip: ChipProfile, recipe_name: str, evidence: str) -> Silicon:
     Raises WrongInput when the silicon lacks a format that the recipe needs: nothing is substituted.
     """
     recipe = constants.recipe(recipe_name)
+    recipe = recipe._replace(formats=formats_on(chip, recipe))
     peaks = chip.peaks()
     for operation, number_format in recipe.formats.items():
         if number_format not in peaks:
@@ -84,7 +85,14 @@ def in_training(chip: records.Chip, family: str) -> records.Chip:
 
 def fits(chip: ChipProfile, recipe_name: str) -> bool:
     """Whether the silicon has every format of a recipe."""
-    return set(constants.recipe(recipe_name).formats.values()) <= set(chip.peaks())
+    return set(formats_on(chip, constants.recipe(recipe_name)).values()) <= set(chip.peaks())
+
+
+def formats_on(chip: ChipProfile, recipe: constants.Recipe) -> dict[str, str]:
+    """What a chip computes a recipe in: recipes for serving alone mean 16 bits of either kind by BF16."""
+    if recipe.serving_only and "bf16" not in chip.peaks():
+        return {operation: "fp16" if each == "bf16" else each for operation, each in recipe.formats.items()}
+    return recipe.formats
 
 
 def host_bytes_per_s(chip: ChipProfile) -> float:

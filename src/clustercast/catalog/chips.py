@@ -18,6 +18,7 @@ SETTINGS: Final = {
     "scale_out": ("nic", "bytes/s"),
     "power": ("power", "watts"),
     "die_area": ("die_area", "mm2"),
+    "io_bandwidth": ("io_bandwidth", "bytes/s"),
     "price_buy": ("price.buy", "usd"),
     "price_rent": ("price.rent", "usd/h"),
 }

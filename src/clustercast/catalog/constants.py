@@ -93,15 +93,17 @@ def named(kind: str, name: str, choices: dict[str, Any]) -> Any:
 
 
 def recipe(name: str) -> Recipe:
-    """The precision recipe of that name. Raises WrongInput with the nearest name."""
-    entry = named("precision", name.lower().replace("_", "-"), table("precisions")["recipes"])
+    """The precision recipe of that name, or of what people call it. Raises WrongInput with the nearest name."""
+    name = name.lower().replace("_", "-")
+    name = table("precisions")["aliases"].get(name, name)
+    entry = named("precision", name, table("precisions")["recipes"])
     sizes = {f"{field}_bytes": float(size) for field, size in entry["bytes"].items()}
     ceiling = float(table("precisions")["matmul_ceiling"]["value"])
     factor = entry.get("matmul_factor", {"value": 1.0})["value"]
     training = records.Precision(**sizes, matmul_factor=float(factor), matmul_ceiling=ceiling)
     served = entry["serving"]
     return Recipe(
-        name.lower().replace("_", "-"),
+        name,
         entry["title"],
         entry["formats"],
         training,

@@ -10,6 +10,7 @@ from clustercast.errors import WrongInput
 
 SIXTEEN_BITS: Final = ("bf16", "fp16")
 LAST_YEAR: Final = "9999"
+EIGHT_BITS: Final = 1.0  # bytes of a weight with its scales, at least: below it has four
 
 
 class EngineProfile(NamedTuple):
@@ -118,23 +119,27 @@ def silicon(chip: ChipProfile, weight: str, expert: str, kv: str, attention: str
     formats = {"matmul": dense_format, "expert": expert_format, "attention": scores, "head": half}
     curves = constants.kernels(chip.family, chip.name, formats, float(chip.n_cores or 0))
     kv_bytes = float(data["serving_kv"][kv])
+
+    def factor(group: str, name: str) -> float:
+        of_family = data[group].get("families", {}).get(chip.family, {})
+        return constant(of_family.get(name, data[group][name]), name, sources).value
+
     if kv_bytes < 2.0 and "fp8" in peaks:
         small = constants.kernels(chip.family, chip.name, formats | {"attention": "fp8"}, float(chip.n_cores or 0))
         curves["decode_attention_memory_fraction"] = small["decode_attention_memory_fraction"]
     values = {field: curves[field].value for field in records.Kernels._fields}
+    if kv_bytes < 2.0 and "fp8" not in peaks:
+        values["decode_attention_memory_fraction"] *= factor("kv_dequantised", "memory_factor")
     own = table("kernels").get("chips", {}).get(chip.name, {}).get("formats", {}).get(half, {})
     if "decode_attention_memory_fraction" in own and "matmul_memory_fraction" not in own:
         # no matmul of this chip was measured where bandwidth binds: what its attention reads is the bound
         read = constant(own["decode_attention_memory_fraction"], "fraction", table("kernels")["sources"]).value
         values["matmul_memory_fraction"] = min(values["matmul_memory_fraction"], read)
     dense, experts = part(weight), part(expert)
-
-    def factor(group: str, name: str) -> float:
-        return constant(data[group][name], name, sources).value
-
     if dense_only:
         values["matmul_fraction"] *= factor("weight_only", "rate_factor")
-        values["matmul_memory_fraction"] *= factor("weight_only", "memory_factor")
+        eight = dense["weight"] >= EIGHT_BITS
+        values["matmul_memory_fraction"] *= factor("weight_only", "memory_factor_8_bit" if eight else "memory_factor")
     if expert_only:
         values["expert_fraction"] *= factor("weight_only", "rate_factor")
         values["expert_memory_fraction"] *= factor("weight_only", "expert_memory_factor")

@@ -7,7 +7,21 @@ from typing import Annotated
 import typer
 
 from clustercast import __version__, errors
-from clustercast.cli import calibrate, catalog, crossover, estimate, failures, plan, rules, serve, size, validate
+from clustercast.cli import (
+    calibrate,
+    catalog,
+    compare,
+    crossover,
+    estimate,
+    failures,
+    fleet,
+    plan,
+    rules,
+    serve,
+    size,
+    validate,
+    why,
+)
 
 app = typer.Typer(
     help="How long any LLM trains and how fast it serves on a cluster of any chip, and what limits it.",
@@ -19,6 +33,8 @@ app = typer.Typer(
 app.command()(estimate.estimate)
 app.command()(plan.plan)
 app.command()(serve.serve)
+app.command()(compare.compare)
+app.command()(why.why)
 app.command()(crossover.crossover)
 app.command()(size.size)
 app.command()(calibrate.calibrate)
@@ -26,6 +42,7 @@ app.add_typer(catalog.chips, name="chips")
 app.add_typer(catalog.models, name="models")
 app.add_typer(catalog.fabrics, name="fabrics")
 app.command()(rules.rules)
+app.command()(fleet.fleet)
 app.command()(validate.validate)
 
 

@@ -33,6 +33,19 @@ DecodePrecision = Annotated[
     str | None, typer.Option("--decode-precision", metavar="P", help="Pools apart: precision recipe of decode.")
 ]
 
+PrefillEngine = Annotated[
+    str | None, typer.Option("--prefill-engine", metavar="NAME", help="Pools apart: serving engine of prefill.")
+]
+DecodeEngine = Annotated[
+    str | None, typer.Option("--decode-engine", metavar="NAME", help="Pools apart: serving engine of decode.")
+]
+PrefillFabric = Annotated[
+    str | None, typer.Option("--prefill-fabric", metavar="NAME", help="Pools apart: fabric of the prefill pool.")
+]
+DecodeFabric = Annotated[
+    str | None, typer.Option("--decode-fabric", metavar="NAME", help="Pools apart: fabric of the decode pool.")
+]
+
 
 def check(prefill_chip: str | None, decode_chip: str | None, others: Mapping[str, object]) -> None:
     """Refuse half a question, and options that speak of one pool. Raises WrongInput."""
@@ -45,15 +58,3 @@ def check(prefill_chip: str | None, decode_chip: str | None, others: Mapping[str
                 f"{option} is for one pool; --prefill-chip and --decode-chip ask for two",
                 hint="--prefill-plan and --decode-plan fix plans" if option == "--plan" else None,
             )
-
-
-def percentile(text: str | None) -> str:
-    """A percentile of TTFT as the library names it: 90 or p90.
-
-    >>> percentile("90"), percentile(None)
-    ('p90', 'mean')
-    """
-    if text is None:
-        return "mean"
-    lowered = text.lower()
-    return lowered if lowered == "mean" else f"p{lowered.removeprefix('p')}"

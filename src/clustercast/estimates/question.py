@@ -77,14 +77,16 @@ class Question:
         )
         return records.as_declared(setting)
 
-    def serving_setting(self) -> records.ServingSetting:
-        """What the physics sees, for serving: serving formats and an engine, nothing of a training stack."""
+    def serving_setting(self, *, guessing: bool = False) -> records.ServingSetting:
+        """What the physics sees, for serving: serving formats and an engine, nothing of a training stack.
+
+        guessing  the engine loads the layers that predict further tokens
+        """
         silicon = serving.silicon(self.chip, *self.silicon.recipe.parts)
         cluster = build.cluster(self.chip, self.fabric, self.n_chips)
+        model = self.record if guessing else self.record._replace(n_mtp_layers=0)
         return records.as_declared(
-            records.ServingSetting(
-                silicon.chip, silicon.kernels, silicon.precision, self.engine.record, cluster, self.record
-            )
+            records.ServingSetting(silicon.chip, silicon.kernels, silicon.precision, self.engine.record, cluster, model)
         )
 
 

@@ -11,11 +11,12 @@ from clustercast.estimates.elasticity import elasticity, improved_serving, limit
 from clustercast.estimates.job import usd_per_chip_hour
 from clustercast.estimates.question import Question
 from clustercast.estimates.result import Serving, ServingMemory
-from clustercast.physics.serving import serve
+from clustercast.physics.serving import decode_pass, mean_cached_tokens, serve
 from clustercast.plans import rules
 from clustercast.plans.search import divisors, powers_of_two
 
 MOST_REPLICA_DOMAINS = 64
+MOST_BATCH = 10_000_000
 MOST_TIMES_SMALLEST = 8
 CAPACITY_STEP = 1.1
 SLOWER_THAN_ALONE = 1.25  # a batch may slow a token by this where even one sequence misses the objective
@@ -56,17 +57,25 @@ def sizes(count: int, domain: int) -> list[int]:
 
 
 def largest_batch(setting: records.ServingSetting, question: Question, plan: records.ServingPlan, tpot_s: float) -> int:
-    """The most sequences on one replica that fit and keep TPOT under `tpot_s`; 0 if one is too many."""
+    """The most sequences on one replica that fit and keep TPOT under `tpot_s`; 0 if one is too many.
+
+    A larger batch never makes a token faster, so halving finds it.
+    """
+    job = job_of(question, 1)
+    fitting = int(min(serve(setting, job, plan).max_batch, MOST_BATCH))
+    context = mean_cached_tokens(job)
 
     def holds(batch: int) -> bool:
-        done = serve(setting, job_of(question, batch), plan)
-        return done.memory_bytes <= done.capacity_bytes and done.tpot_s <= tpot_s
+        return decode_pass(float(batch), 1.0, context, setting, plan).total_s <= tpot_s
 
-    if not holds(1):
+    if fitting < 1 or not holds(1):
         return 0
+    if holds(fitting):
+        return fitting
     low, high = 1, 2
-    while holds(high):
+    while high < fitting and holds(high):
         low, high = high, 2 * high
+    high = min(high, fitting)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if holds(middle) else (low, middle)

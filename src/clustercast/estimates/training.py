@@ -148,8 +148,8 @@ def smallest_count(question: Question, fixed: dict[str, int]) -> int | None:
     return high
 
 
-def train(question: Question) -> Training:
-    """The training half of an estimate."""
+def train(question: Question, *, explain: bool = True) -> Training:
+    """The training half of an estimate; `explain` tries what moves the days most."""
     fixed = text.parse(question.asked.plan)
     plan, looked = choose(question, fixed)
     setting = question.setting()
@@ -235,7 +235,7 @@ def train(question: Question) -> Training:
         elasticity=slopes,
         evidence=evidence if measured is None else interval.MEASURED,
         stack=question.stack.name,
-        movers=tuple(movers(question, plan, total_s / day_s, spent.fraction)[:MOST_MOVERS]),
+        movers=tuple(movers(question, plan, total_s / day_s, spent.fraction)[:MOST_MOVERS]) if explain else (),
         goodput=spent.fraction,
         energy_mwh=None if joules is None else joules / 3.6e9,
         cost_usd=rent_usd(float(question.n_chips), usd_per_h, total_s),

@@ -63,6 +63,22 @@ def sum_of(one: Work, other: Work, share: float) -> Work:
 
 
 @formula
+def reached(fraction: float, factor: float, ceiling: float) -> float:
+    """Share of a rate that kernels reach in the engine: what they reach alone over the engine's factor, below a bound.
+
+        min(fraction / factor, ceiling)
+
+    factor   time in the engine over the time alone; below 1 where its kernels beat the measured ones
+    ceiling  what no kernel exceeds
+    Source:  [williams2009]: a roofline is a bound
+
+    >>> reached(0.9, 0.75, 0.95), reached(0.9, 1.2, 0.95)
+    (0.95, 0.75)
+    """
+    return min(fraction / factor, ceiling)
+
+
+@formula
 def matmul_work(
     rows: float, params: float, columns: float, n_kernels: float, head: float, setting: ServingSetting
 ) -> Work:
@@ -82,17 +98,18 @@ def matmul_work(
     chip = setting.chip
     precision = setting.precision
     engine = setting.engine
-    rate = chip.matmul_flop_per_s * kernels.matmul_fraction
+    rate = chip.matmul_flop_per_s * reached(kernels.matmul_fraction, engine.matmul_factor, engine.compute_ceiling)
     weight_bytes = precision.weight_bytes
     activation_bytes = precision.activation_bytes
     if head > 0.5:
-        rate = chip.head_flop_per_s * kernels.head_fraction
+        rate = chip.head_flop_per_s * reached(kernels.head_fraction, engine.matmul_factor, engine.compute_ceiling)
         weight_bytes = precision.element_bytes
         activation_bytes = precision.element_bytes
     flop = 2.0 * padded_rows(rows, precision.tile_rows) * params
     traffic_bytes = params * weight_bytes + rows * columns * activation_bytes
-    compute_s = engine.matmul_factor * flop / (rate * chip.clock_fraction)
-    memory_s = engine.matmul_memory_factor * traffic_bytes / (kernels.matmul_memory_fraction * chip.hbm_bytes_per_s)
+    compute_s = flop / (rate * chip.clock_fraction)
+    share = reached(kernels.matmul_memory_fraction, engine.matmul_memory_factor, engine.memory_ceiling)
+    memory_s = traffic_bytes / (share * chip.hbm_bytes_per_s)
     both_s = join_s(compute_s, memory_s, kernels.matmul_join)
     return Work(both_s - memory_s, memory_s, n_kernels * engine.launch_factor * kernels.matmul_launch_s)
 
@@ -191,10 +208,10 @@ def decode_attention(batch: float, queries: float, context: float, setting: Serv
         width = 2.0 * model.kv_lora + model.qk_rope_dim
     flop = attention_flop(batch * queries, context, heads, width, 0.0)
     traffic_bytes = batch * context * kv_token_bytes(model, tp, setting.precision.kv_bytes)
-    rate = kernels.decode_attention_fraction * setting.chip.attention_flop_per_s * setting.chip.clock_fraction
-    compute_s = engine.kv_factor * flop / rate
-    memory_s = traffic_bytes / (kernels.decode_attention_memory_fraction * setting.chip.hbm_bytes_per_s)
-    memory_s *= engine.kv_factor
+    rate = reached(kernels.decode_attention_fraction, engine.kv_factor, engine.compute_ceiling)
+    compute_s = flop / (rate * setting.chip.attention_flop_per_s * setting.chip.clock_fraction)
+    share = reached(kernels.decode_attention_memory_fraction, engine.kv_factor, engine.memory_ceiling)
+    memory_s = traffic_bytes / (share * setting.chip.hbm_bytes_per_s)
     both_s = join_s(compute_s, memory_s, kernels.matmul_join)
     return Work(both_s - memory_s, memory_s, engine.launch_factor * kernels.attention_launch_s)
 
@@ -222,7 +239,8 @@ def decode_mixers(batch: float, queries: float, context: float, setting: Serving
         total = sum_of(total, decode_attention(batch, queries, seen, setting, tp), float(model.n_full_layers))
         if model.index_topk > 0:
             keys_bytes = batch * context * model.index_dim * setting.precision.kv_bytes
-            memory_s = engine.kv_factor * keys_bytes / (kernels.decode_attention_memory_fraction * hbm)
+            share = reached(kernels.decode_attention_memory_fraction, engine.kv_factor, engine.memory_ceiling)
+            memory_s = keys_bytes / (share * hbm)
             flop = attention_flop(batch * queries, context, float(model.index_heads), float(model.index_dim), 0.0)
             compute_s = flop / (kernels.decode_attention_fraction * setting.chip.attention_flop_per_s)
             both_s = join_s(compute_s, memory_s, kernels.matmul_join)
@@ -259,11 +277,12 @@ def prefill_attention(tokens: float, context: float, setting: ServingSetting, tp
     width = float(model.qk_head_dim + model.v_head_dim)
     flop = attention_flop(tokens, context, heads, float(model.qk_head_dim), float(model.v_head_dim))
     traffic_bytes = tokens * (heads + kv_heads) * width * setting.precision.element_bytes
-    peak = chip.attention_flop_per_s * chip.clock_fraction
-    compute_s = setting.engine.attention_factor * flop / (kernels.attention_forward_fraction * peak)
+    engine = setting.engine
+    share = reached(kernels.attention_forward_fraction, engine.attention_factor, engine.compute_ceiling)
+    compute_s = flop / (share * chip.attention_flop_per_s * chip.clock_fraction)
     memory_s = traffic_bytes / (kernels.element_fraction * chip.hbm_bytes_per_s)
     both_s = join_s(compute_s, memory_s, kernels.matmul_join)
-    return Work(both_s - memory_s, memory_s, setting.engine.launch_factor * kernels.attention_launch_s)
+    return Work(both_s - memory_s, memory_s, engine.launch_factor * kernels.attention_launch_s)
 
 
 @formula
@@ -283,14 +302,14 @@ def prefill_mixers(tokens: float, length: float, setting: ServingSetting, tp: in
     chip = setting.chip
     engine = setting.engine
     total = Work(0.0, 0.0, 0.0)
-    peak = chip.attention_flop_per_s * chip.clock_fraction
+    share = reached(kernels.attention_forward_fraction, engine.attention_factor, engine.compute_ceiling)
+    rate = share * chip.attention_flop_per_s * chip.clock_fraction
     if model.n_full_layers > 0:
         context = mean_context(length, float(model.index_topk))
         total = sum_of(total, prefill_attention(tokens, context, setting, tp), float(model.n_full_layers))
         if model.index_topk > 0:
             flop = attention_flop(tokens, 0.5 * length, float(model.index_heads), float(model.index_dim), 0.0)
-            index_s = engine.attention_factor * flop / (kernels.attention_forward_fraction * peak)
-            index = Work(index_s, 0.0, engine.launch_factor * kernels.attention_launch_s + engine.sparse_layer_s)
+            index = Work(flop / rate, 0.0, engine.launch_factor * kernels.attention_launch_s + engine.sparse_layer_s)
             total = sum_of(total, index, float(model.n_full_layers))
     if model.n_window_layers > 0:
         context = mean_context(length, float(model.window))
@@ -298,8 +317,7 @@ def prefill_mixers(tokens: float, length: float, setting: ServingSetting, tp: in
     if model.n_linear_layers > 0:
         heads = float(model.linear_v_heads) / tp
         flop = attention_flop(3.0 * tokens, float(model.linear_k_dim), heads, float(model.linear_v_dim), 0.0)
-        compute_s = engine.attention_factor * flop / (kernels.attention_forward_fraction * peak)
-        linear = Work(compute_s, 0.0, engine.launch_factor * kernels.attention_launch_s)
+        linear = Work(flop / rate, 0.0, engine.launch_factor * kernels.attention_launch_s)
         total = sum_of(total, linear, float(model.n_linear_layers))
     return total
 
@@ -331,7 +349,7 @@ def unequal_factor(rows: float, n_experts: float, ep: float, imbalance: float) -
 def experts_work(all_tokens: float, setting: ServingSetting, plan: ServingPlan) -> Work:
     """The routed experts of one layer on one chip.
 
-        rows per touched expert = tokens k / touched,   weights read = touched / ep * f / etp
+        rows of an expert = uneven tokens k / ep / experts here,   experts here = max(touched / ep, 1)
         traffic of the tokens   = tokens k / ep * (4 h + m f / etp),   unequal: the busiest rank's
 
     Copies of experts are read too, and share their tokens. An engine with grouped matmuls of its own moves tokens in
@@ -354,23 +372,24 @@ def experts_work(all_tokens: float, setting: ServingSetting, plan: ServingPlan) 
     touched = touched_experts(float(model.n_experts), float(model.n_active_experts), spread_tokens)
     copies = 1.0 + engine.redundant_experts / model.n_experts
     here = max(touched * copies / plan.ep, min(1.0, touched))
-    rows = choices / (touched * copies)
     width = float(model.n_mlp_matrices) * model.expert_ffn / plan.etp
     params = width * model.hidden * here
     uneven = unequal_factor(choices / plan.ep, model.n_experts * copies, float(plan.ep), engine.expert_imbalance)
+    rows = uneven * choices / (plan.ep * here)
     peak = chip.expert_flop_per_s * chip.clock_fraction
     elements = choices / plan.ep * (4.0 * model.hidden + width)
     moved_bytes = uneven * engine.expert_traffic_factor * elements * precision.element_bytes
     moved_s = moved_bytes / (kernels.element_fraction * chip.hbm_bytes_per_s)
     weight_bytes = params * precision.expert_weight_bytes
     if engine.grouped_fraction > 0.0:
-        flop = 2.0 * padded_rows(uneven * rows, engine.grouped_tile_rows) * params
+        flop = 2.0 * padded_rows(rows, engine.grouped_tile_rows) * params
         read_s = weight_bytes / (engine.grouped_memory_fraction * chip.hbm_bytes_per_s)
         both_s = join_s(flop / (peak * engine.grouped_fraction), read_s, engine.grouped_join)
         return Work(both_s - read_s, read_s + moved_s, 2.0 * engine.launch_factor * engine.grouped_launch_s)
-    flop = 2.0 * padded_rows(uneven * rows, precision.expert_tile_rows) * params
-    compute_s = engine.expert_factor * flop / (peak * kernels.expert_fraction)
-    read_s = engine.expert_memory_factor * weight_bytes / (kernels.expert_memory_fraction * chip.hbm_bytes_per_s)
+    flop = 2.0 * padded_rows(rows, precision.expert_tile_rows) * params
+    compute_s = flop / (peak * reached(kernels.expert_fraction, engine.expert_factor, engine.compute_ceiling))
+    share = reached(kernels.expert_memory_fraction, engine.expert_memory_factor, engine.memory_ceiling)
+    read_s = weight_bytes / (share * chip.hbm_bytes_per_s)
     both_s = join_s(compute_s, read_s + moved_s, kernels.matmul_join)
     return Work(both_s - read_s - moved_s, read_s + moved_s, 2.0 * engine.launch_factor * kernels.expert_launch_s)
 
@@ -539,19 +558,19 @@ def step_comm_s(tokens: float, setting: ServingSetting, plan: ServingPlan) -> fl
 
 
 @formula
-def n_parts(tokens: float, setting: ServingSetting, plan: ServingPlan) -> float:
-    """Parts that a step is cut into, so that one computes while another exchanges; 1 where nothing is exchanged.
+def most_parts(setting: ServingSetting, plan: ServingPlan) -> float:
+    """Parts that the engine may cut a step into, so that one computes while another exchanges.
 
-    tokens   of one rank: no part has less than one
+    1 where nothing is exchanged. It cuts where that is faster: see decode_pass.
     Source:  [deepseek2024v3], section 3.4: two micro-batches
 
     >>> from clustercast.physics.examples import SERVING_PLAN, SERVING_SETTING
-    >>> n_parts(4.0, SERVING_SETTING, SERVING_PLAN)
+    >>> most_parts(SERVING_SETTING, SERVING_PLAN)
     1.0
     """
     if setting.model.n_moe_layers == 0 or plan.attention_dp <= 1:
         return 1.0
-    return min(setting.engine.micro_batches, max(tokens, 1.0))
+    return setting.engine.micro_batches
 
 
 @formula
@@ -580,7 +599,7 @@ def beside_s(tokens: float, all_tokens: float, setting: ServingSetting, plan: Se
 
 @formula
 def exposed_exchange_s(
-    tokens: float, all_tokens: float, kernels_s: float, setting: ServingSetting, plan: ServingPlan
+    parts: float, tokens: float, all_tokens: float, kernels_s: float, setting: ServingSetting, plan: ServingPlan
 ) -> float:
     """What dispatch and combine add to a step: what the compute beside them does not hide, and the cores they take.
 
@@ -589,19 +608,19 @@ def exposed_exchange_s(
     With two micro-batches all kernels of the other part are beside; with one the shared expert and the last matmul.
     Only exchanges that are forwarded take cores: what is sent straight, the network card moves.
 
-    tokens      of one rank
+    parts       that the step is cut into
+    tokens      of one rank, all parts together
     all_tokens  of the replica
     kernels_s   all kernels of the layers
     Source:     [deepep2025]; [deepseek2024v3], section 3.4
 
     >>> from clustercast.physics.examples import SERVING_PLAN, SERVING_SETTING
-    >>> exposed_exchange_s(4.0, 4.0, 1.0, SERVING_SETTING, SERVING_PLAN)
+    >>> exposed_exchange_s(1.0, 4.0, 4.0, 1.0, SERVING_SETTING, SERVING_PLAN)
     0.0
     """
     engine = setting.engine
     if setting.model.n_moe_layers == 0 or plan.attention_dp <= 1:
         return 0.0
-    parts = n_parts(tokens, setting, plan)
     raw_s = parts * step_exchange_s(tokens / parts, setting, plan)
     window_s = kernels_s
     if parts <= 1.0:
@@ -629,35 +648,41 @@ def head_work(rows: float, setting: ServingSetting, plan: ServingPlan) -> Work:
 
 
 @formula
-def decode_pass(batch: float, queries: float, context: float, setting: ServingSetting, plan: ServingPlan) -> Pass:
-    """One decode step of a full replica; with PP the batch is cut into pp parts that follow one another.
+def decode_parts(
+    parts: float, batch: float, queries: float, context: float, setting: ServingSetting, plan: ServingPlan
+) -> Pass:
+    """One decode step of a full replica in so many parts; with PP the batch is cut further, one piece a stage.
 
         t = compute beyond memory + weights + cache + communication + launches + host
 
-    A mixture over attention ranks may be cut into parts, each of which reads the weights. Every guessed token costs
-    another head and another start by the host; its layer is not counted here.
+    Every part reads the weights. No part has less than one token a rank: with fewer, the rest is padding.
+    Every guessed token costs another head and another start by the host; its layer is not counted here.
     A token passes every stage, so the sum over all layers at the part's size is its time.
 
     batch    sequences of the replica
     queries  tokens of each sequence in the step
-    Source:  [pope2022]; [kwon2023] for the paged cache
+    Source:  [pope2022]; [kwon2023] for the paged cache; [deepseek2024v3], section 3.4, for the parts
 
     >>> from clustercast.physics.examples import SERVING_PLAN, SERVING_SETTING
-    >>> done = decode_pass(8.0, 1.0, 1000.0, SERVING_SETTING, SERVING_PLAN)
-    >>> abs(done.compute_s + done.weights_s + done.kv_s + done.comm_s + done.host_s - done.total_s) < 1e-12
+    >>> one, two = (decode_parts(n, 8.0, 1.0, 1000.0, SERVING_SETTING, SERVING_PLAN) for n in (1.0, 2.0))
+    >>> two.weights_s > 1.5 * one.weights_s
     True
     """
     engine = setting.engine
     part = max(batch / plan.pp, min(batch, 1.0))
     rank = max(part / plan.attention_dp, min(part, 1.0))
     tokens = rank * queries
-    cut = n_parts(tokens, setting, plan)
+    grown = 1.0
+    if parts > 1.0:
+        grown = max(1.0, parts / tokens)
+    here = tokens * grown
+    everywhere = part * queries * grown
     none = Work(0.0, 0.0, 0.0)
-    weights = sum_of(none, layers_work(tokens / cut, part * queries / cut, setting, plan), cut)
-    mixers = sum_of(none, decode_mixers(rank / cut, queries, context, setting, plan.tp), cut)
+    weights = sum_of(none, layers_work(here / parts, everywhere / parts, setting, plan), parts)
+    mixers = sum_of(none, decode_mixers(rank * grown / parts, queries, context, setting, plan.tp), parts)
     kernels_s = weights.compute_s + weights.memory_s + mixers.compute_s + mixers.memory_s
     comm_s = step_reduce_s(tokens, setting, plan)
-    comm_s += exposed_exchange_s(tokens, part * queries, kernels_s, setting, plan)
+    comm_s += exposed_exchange_s(parts, here, everywhere, kernels_s, setting, plan)
     weights = sum_of(weights, head_work(tokens, setting, plan), 1.0)
     weights = sum_of(weights, head_work(rank, setting, plan), queries - 1.0)
     starts_s = plan.pp * (queries * engine.host_step_s + engine.host_sequence_s * rank)
@@ -668,40 +693,93 @@ def decode_pass(batch: float, queries: float, context: float, setting: ServingSe
 
 
 @formula
-def prefill_pass(n_sequences: float, length: float, n_busy: float, setting: ServingSetting, plan: ServingPlan) -> Pass:
-    """Prefill of whole sequences on each of `n_busy` attention ranks at once; with PP the stages in turn.
+def decode_pass(batch: float, queries: float, context: float, setting: ServingSetting, plan: ServingPlan) -> Pass:
+    """One decode step of a full replica, whole or in parts, whichever is faster.
 
-    n_sequences  of one rank;   length  tokens of each
-    Source:      [pope2022]
+    More sequences, a longer context or a slower chip never make it faster.
+
+    batch    sequences of the replica
+    queries  tokens of each sequence in the step
+    Source:  the parts above
 
     >>> from clustercast.physics.examples import SERVING_PLAN, SERVING_SETTING
-    >>> done = prefill_pass(1.0, 1000.0, 1.0, SERVING_SETTING, SERVING_PLAN)
+    >>> done = decode_pass(8.0, 1.0, 1000.0, SERVING_SETTING, SERVING_PLAN)
     >>> abs(done.compute_s + done.weights_s + done.kv_s + done.comm_s + done.host_s - done.total_s) < 1e-12
+    True
+    """
+    whole = decode_parts(1.0, batch, queries, context, setting, plan)
+    parts = most_parts(setting, plan)
+    if parts > 1.0:
+        cut = decode_parts(parts, batch, queries, context, setting, plan)
+        if cut.total_s < whole.total_s:
+            return cut
+    return whole
+
+
+@formula
+def prefill_parts(
+    parts: float, n_sequences: float, length: float, n_busy: float, setting: ServingSetting, plan: ServingPlan
+) -> Pass:
+    """Prefill of whole sequences on each of `n_busy` attention ranks at once, each step in so many parts.
+
+    With PP the stages in turn.
+
+    n_sequences  of one rank;   length  tokens of each
+    Source:      [pope2022]; [deepseek2024v3], section 3.4, for the parts
+
+    >>> from clustercast.physics.examples import SERVING_PLAN, SERVING_SETTING
+    >>> one, two = (prefill_parts(n, 1.0, 1000.0, 1.0, SERVING_SETTING, SERVING_PLAN) for n in (1.0, 2.0))
+    >>> one.total_s < two.total_s
     True
     """
     engine = setting.engine
     tokens = n_sequences * length
     n_steps = max(1.0, tokens / engine.chunk_tokens)
     at_once = tokens / n_steps
-    cut = n_parts(at_once, setting, plan)
+    here = at_once
+    if parts > 1.0:
+        here = max(at_once, parts)
     none = Work(0.0, 0.0, 0.0)
-    weights = sum_of(none, layers_work(at_once / cut, at_once * n_busy / cut, setting, plan), cut)
-    mixers = sum_of(none, prefill_mixers(at_once / cut, length, setting, plan.tp), cut)
+    weights = sum_of(none, layers_work(here / parts, here * n_busy / parts, setting, plan), parts)
+    mixers = sum_of(none, prefill_mixers(here / parts, length, setting, plan.tp), parts)
     head = head_work(n_sequences, setting, plan)
     compute_s = n_steps * (weights.compute_s + mixers.compute_s) + head.compute_s
     weights_s = n_steps * (weights.memory_s + mixers.memory_s) + head.memory_s
     host_s = n_steps * (weights.launch_s + mixers.launch_s + engine.prefill_step_s)
     kernels_s = weights.compute_s + weights.memory_s + mixers.compute_s + mixers.memory_s
     comm_s = step_reduce_s(at_once, setting, plan)
-    comm_s = n_steps * (comm_s + exposed_exchange_s(at_once, at_once * n_busy, kernels_s, setting, plan))
+    comm_s = n_steps * (comm_s + exposed_exchange_s(parts, here, here * n_busy, kernels_s, setting, plan))
     return Pass(compute_s + weights_s + comm_s + host_s, compute_s, weights_s, 0.0, comm_s, host_s)
+
+
+@formula
+def prefill_pass(n_sequences: float, length: float, n_busy: float, setting: ServingSetting, plan: ServingPlan) -> Pass:
+    """Prefill of whole sequences on each of `n_busy` attention ranks at once, whole or in parts: the faster.
+
+    n_sequences  of one rank;   length  tokens of each
+    Source:      the parts above
+
+    >>> from clustercast.physics.examples import SERVING_PLAN, SERVING_SETTING
+    >>> done = prefill_pass(1.0, 1000.0, 1.0, SERVING_SETTING, SERVING_PLAN)
+    >>> abs(done.compute_s + done.weights_s + done.kv_s + done.comm_s + done.host_s - done.total_s) < 1e-12
+    True
+    """
+    whole = prefill_parts(1.0, n_sequences, length, n_busy, setting, plan)
+    parts = most_parts(setting, plan)
+    if parts > 1.0:
+        cut = prefill_parts(parts, n_sequences, length, n_busy, setting, plan)
+        if cut.total_s < whole.total_s:
+            return cut
+    return whole
 
 
 @formula
 def serving_weights_bytes(setting: ServingSetting, plan: ServingPlan) -> float:
     """Weights that one chip of a replica holds: TP divides dense parts, EP and ETP experts, PP layers.
 
-    Embedding and head stay in the element format.
+    Embedding and head stay in the element format; they share the first and the last stage, so a stage holds one.
+    A layer that guesses tokens (`n_mtp_layers`: none unless the engine guesses) is a whole one behind a projection
+    of two joined hidden states, on the last stage.
     Source:  [pope2022]; [deepseek2024v3], section 3.4
 
     >>> from clustercast.physics.examples import SERVING_PLAN, SERVING_SETTING
@@ -725,7 +803,16 @@ def serving_weights_bytes(setting: ServingSetting, plan: ServingPlan) -> float:
         ends *= 2.0
     stage_share = math.ceil(model.n_layers / plan.pp) / float(model.n_layers)
     held_bytes = params * precision.weight_bytes + experts * precision.expert_weight_bytes
-    return held_bytes * stage_share + ends * precision.element_bytes
+    guessing_bytes = 0.0
+    if model.n_mtp_layers > 0:
+        dense = projection_params(model, plan.tp) + 2.0 * hidden * hidden
+        if model.n_moe_layers > 0:
+            dense += hidden * (matrices * model.shared_ffn / plan.tp + model.n_experts)
+            guessing_bytes = experts / model.n_moe_layers * precision.expert_weight_bytes
+        else:
+            dense += matrices * hidden * model.ffn / plan.tp
+        guessing_bytes = model.n_mtp_layers * (guessing_bytes + dense * precision.weight_bytes)
+    return held_bytes * stage_share + guessing_bytes + ends * precision.element_bytes
 
 
 @formula
@@ -748,6 +835,8 @@ def free_bytes(setting: ServingSetting, plan: ServingPlan) -> float:
 def rank_sequence_bytes(tokens: float, setting: ServingSetting, plan: ServingPlan) -> float:
     """Cache of one sequence of `tokens` on one chip of a replica: PP divides the layers.
 
+    Layers that guess tokens keep every one, on the last stage.
+
     Source:  [kwon2023]
 
     >>> from clustercast.physics.examples import SERVING_PLAN, SERVING_SETTING
@@ -755,7 +844,9 @@ def rank_sequence_bytes(tokens: float, setting: ServingSetting, plan: ServingPla
     True
     """
     stage_share = math.ceil(setting.model.n_layers / plan.pp) / float(setting.model.n_layers)
-    return kv_sequence_bytes(setting.model, plan.tp, setting.precision.kv_bytes, tokens) * stage_share
+    layers_bytes = kv_sequence_bytes(setting.model, plan.tp, setting.precision.kv_bytes, tokens) * stage_share
+    each_bytes = kv_token_bytes(setting.model, plan.tp, setting.precision.kv_bytes)
+    return layers_bytes + setting.model.n_mtp_layers * tokens * each_bytes
 
 
 @formula

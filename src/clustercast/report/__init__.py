@@ -7,20 +7,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clustercast.catalog import ChipProfile, FabricProfile, ModelProfile
     from clustercast.report.layout import Block
+    from clustercast.studies.compare import Comparison
+    from clustercast.studies.fleet import Fleet
+    from clustercast.studies.rules import RulesTable
     from clustercast.studies.serving.crossover import Crossover
+    from clustercast.studies.serving.pools import Pools
     from clustercast.studies.serving.result import ServeResult
     from clustercast.studies.validate import Validation
 
 __all__ = [
     "check_csv",
     "check_plot",
-    "save_frontier_csv",
-    "save_frontier_plot",
     "save_plot",
     "show",
     "show_chips",
     "show_fabrics",
     "show_models",
+    "show_served",
     "show_validation",
 ]
 
@@ -75,23 +78,26 @@ def save_plot(result: "Validation", path: str) -> None:
 
 def check_csv(path: str) -> None:
     """Refuse a table that could not be written, before anything is searched. Raises WrongInput."""
-    from clustercast.report import serve
+    from clustercast.report import frontier
 
-    serve.check_csv(path)
-
-
-def save_frontier_csv(result: "ServeResult", path: str) -> None:
-    """Write the frontier of a serving answer as CSV, one line per setup. Raises WrongInput."""
-    from clustercast.report import serve
-
-    serve.save_csv(result, path)
+    frontier.check_csv(path)
 
 
-def save_frontier_plot(result: "ServeResult", path: str) -> None:
-    """Draw the frontier of a serving answer: .svg, .png, .html or .json. Raises WrongInput."""
-    from clustercast.report import serve
+def show_served(result: "ServeResult | Pools", *, csv: str | None, plot: str | None, as_json: bool) -> None:
+    """Print a serving answer, of one pool or two, and write its frontier as CSV and picture where a path is given.
 
-    serve.save_plot(result, path)
+    A CSV path of "-" prints the table alone. Raises WrongInput.
+    """
+    from clustercast.report import frontier, terminal
+
+    if plot is not None:
+        frontier.save_plot(result, plot)
+    if csv == "-":
+        terminal.write_raw(frontier.csv_text(result).removesuffix("\n"), sys.stdout)
+        return
+    if csv is not None:
+        frontier.save_csv(result, csv)
+    show(result, as_json=as_json)
 
 
 def save_crossover(result: "Crossover", path: str) -> None:
@@ -110,6 +116,54 @@ def write_crossover(result: "Crossover", path: str) -> None:
         terminal.write_raw(render.csv_text(result).removesuffix("\n"), sys.stdout)
     else:
         render.write_csv(result, path)
+
+
+def check_xlsx(path: str) -> None:
+    """Refuse a spreadsheet that could not be written, before anything is compared. Raises WrongInput."""
+    from clustercast.report import compare
+
+    compare.check_xlsx(path)
+
+
+def save_comparison(result: "Comparison", *, csv: str | None, xlsx: str | None, plot: str | None) -> None:
+    """Write a comparison as CSV ("-" prints it), as a spreadsheet, as a picture. Raises WrongInput."""
+    from clustercast.report import compare
+
+    if xlsx is not None:
+        compare.save_xlsx(result, xlsx)
+    if plot is not None:
+        compare.save_plot(result, plot)
+    if csv is not None:
+        _csv(compare.csv_text(result), csv)
+
+
+def write_rules(result: "RulesTable", path: str) -> None:
+    """Write the verdicts on every chip as CSV into a file, or print them where the path is "-". Raises WrongInput."""
+    from clustercast.report import rules as render
+
+    _csv(render.csv_text(result), path)
+
+
+def write_fleet(result: "Fleet", path: str) -> None:
+    """Write a fleet's equivalents as CSV into a file, or print them where the path is "-". Raises WrongInput."""
+    from clustercast.report import fleet as render
+
+    _csv(render.csv_text(result), path)
+
+
+def _csv(text: str, path: str) -> None:
+    from pathlib import Path
+
+    from clustercast.errors import WrongInput
+    from clustercast.report import terminal
+
+    if path == "-":
+        terminal.write_raw(text.removesuffix("\n"), sys.stdout)
+        return
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise WrongInput(f"--csv: {path!r} cannot be written: {(error.strerror or str(error)).lower()}") from None
 
 
 def _print(document: dict[str, Any] | None, blocks: "Sequence[Block]") -> None:
@@ -160,10 +214,30 @@ def _blocks(result: Any) -> "list[Block]":
         from clustercast.report import crossover
 
         return crossover.crossover(result)
+    if kind == "Comparison":
+        from clustercast.report import compare
+
+        return compare.compared(result)
+    if kind == "Why":
+        from clustercast.report import why
+
+        return why.why(result)
     if kind == "RulesResult":
         from clustercast.report import rules
 
         return rules.verdicts(result)
+    if kind == "Fleet":
+        from clustercast.report import fleet
+
+        return fleet.fleet(result)
+    if kind == "RulesTable":
+        from clustercast.report import rules
+
+        return rules.table(result)
+    if kind == "RulesHistory":
+        from clustercast.report import rules
+
+        return rules.history(result)
     from clustercast.report import profiles as render
 
     return render.profile(result)

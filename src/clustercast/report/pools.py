@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from clustercast.report import frontier
 from clustercast.report.layout import Block, Line, Table, percent, short, wrap
 from clustercast.report.text import BETTER, LEAST_SHOWN, LIMITS, STEP_UP, milliseconds
 from clustercast.studies.serving.pools import Pool, Pools
@@ -23,7 +24,7 @@ def pools(found: Pools) -> list[Block]:
             f"{short(found.requests_per_s)} requests/s ({short(found.requests_per_s_low)}–"
             f"{short(found.requests_per_s_high)}, 80 % interval), {short(found.output_tokens_per_s)} output tokens/s, "
             f"{short(found.output_tokens_per_s_per_chip)} per chip, at "
-            f"{short(found.cost_usd_per_million_output_tokens)} USD per million output tokens.",
+            f"{short(found.cost_usd_per_million_output_tokens_all_in)} USD per million output tokens.",
             style="bold",
         ),
         *wrap(
@@ -36,6 +37,8 @@ def pools(found: Pools) -> list[Block]:
     ]
     blocks += ["", Line("Pools", "bold"), sides(found)]
     for name, pool in (("prefill", one), ("decode", two)):
+        blocks += wrap(f"--{name}-count {pool.count} --{name}-plan {pool.plan_text}", "  ", "    ")
+    for name, pool in (("prefill", one), ("decode", two)):
         blocks += wrap(f"{name}: {gains(pool)}", "  ", "    ")
     sent = found.transfer
     blocks += wrap(
@@ -46,16 +49,25 @@ def pools(found: Pools) -> list[Block]:
         "    ",
     )
     blocks += wrap(
-        f"cost: {short(found.cost_usd_per_million_tokens_in)} USD per million tokens in (prefill pool), "
-        f"{short(found.cost_usd_per_million_tokens_out)} per million out (decode pool); "
+        f"cost: {short(found.cost_usd_per_million_input_tokens)} USD per million tokens in (prefill pool), "
+        f"{short(found.cost_usd_per_million_output_tokens)} per million out (decode pool), "
+        f"{short(found.cost_usd_per_million_output_tokens_all_in)} of both per million out; "
         f"{short(found.usd_per_hour)} USD an hour",
         "  ",
         "    ",
     )
-    if found.energy_j_per_output_token is not None:
-        blocks.append(f"  energy: {short(found.energy_j_per_output_token)} J per output token")
+    if found.energy_j_per_output_token is not None and found.energy_j_per_input_token is not None:
+        blocks += wrap(
+            f"energy: {short(found.energy_j_per_input_token)} J per token in, "
+            f"{short(found.energy_j_per_output_token)} J out, at the meter, each pool between idle and peak power as "
+            f"busy as it is ({percent(one.used_fraction)} and {percent(two.used_fraction)})",
+            "  ",
+            "    ",
+        )
+    if found.frontier is not None:
+        blocks += ["", *frontier.table(found.frontier, f"{len(found.frontier):,} splits, over objectives on TPOT")]
     if found.alternatives:
-        blocks += ["", Line(f"The same {found.count:,} chips spent otherwise", "bold"), others(found), *verdict(found)]
+        blocks += ["", Line(otherwise(found), "bold"), others(found), *verdict(found)]
     blocks += ["", Line("Assumed, since nothing else was said", "bold")]
     for each in found.assumptions:
         value = f"{each.value:,.4g}" if isinstance(each.value, float) else str(each.value)
@@ -63,6 +75,13 @@ def pools(found: Pools) -> list[Block]:
     for text in found.warnings:
         blocks += wrap(f"warning: {text}", "", "  ")
     return blocks
+
+
+def otherwise(found: Pools) -> str:
+    """What the alternatives are."""
+    if found.rate is None:
+        return f"The same {found.count:,} chips spent otherwise; USD: all rent over the tokens out"
+    return f"The same {short(found.rate)} requests/s on one kind of chip; USD: all rent over the tokens out"
 
 
 LINKS: Final = {"nic": "NICs", "scale-up": "scale-up links"}
@@ -73,10 +92,16 @@ def sides(found: Pools) -> Table:
     columns = ("", "chip", "chips", "replicas", "plan", "batch", "can take", "idle", "USD/h")
     rows = []
     for name, pool in (("prefill", found.prefill), ("decode", found.decode)):
-        cells = (name, pool.chip, f"{pool.count:,}", f"{pool.replicas:,}", pool.plan_text)
+        cells = (name, pool.chip, f"{pool.count:,}", f"{pool.replicas:,}", brief_plan(pool))
         numbers = (short(pool.batch_per_replica), f"{short(pool.capacity_requests_per_s)}/s")
         rows.append((*cells, *numbers, percent(pool.idle_fraction), short(pool.usd_per_chip_hour)))
     return Table(columns, rows, frozenset({2, 3, 5, 6, 7, 8}), (4, 1))
+
+
+def brief_plan(pool: Pool) -> str:
+    """A replica's plan without what is 1."""
+    names = (("tp", "tp"), ("pp", "pp"), ("attention_dp", "dp"), ("ep", "ep"), ("etp", "etp"))
+    return ",".join(f"{short_name}={pool.plan[name]}" for name, short_name in names if pool.plan[name] > 1) or "tp=1"
 
 
 def gains(pool: Pool) -> str:
@@ -99,13 +124,13 @@ def others(found: Pools) -> Table:
     )
     rows = [
         (
-            found.cost_usd_per_million_output_tokens,
+            found.cost_usd_per_million_output_tokens_all_in,
             (
                 f"{name} (this)",
                 f"{found.prefill.count}+{found.decode.count}",
                 short(found.requests_per_s),
                 short(found.output_tokens_per_s_per_chip),
-                short(found.cost_usd_per_million_output_tokens),
+                short(found.cost_usd_per_million_output_tokens_all_in),
                 milliseconds(found.tpot_ms),
             ),
         )
@@ -114,12 +139,12 @@ def others(found: Pools) -> Table:
     for each in found.alternatives:
         kind = "apart" if each.kind == "pools" else "one pool"
         label = f"{brief(each.chip)} {kind}"
-        if each.cost_usd_per_million_output_tokens is None or each.tpot_ms is None:
+        if each.cost_usd_per_million_output_tokens_all_in is None or each.tpot_ms is None:
             none.append((label, "no answer", "-", "-", "-", "-"))
             continue
         split = f"{each.prefill_count}+{each.decode_count}" if each.kind == "pools" else str(each.count)
         rate, per_chip = each.requests_per_s or 0.0, each.output_tokens_per_s_per_chip or 0.0
-        cost = each.cost_usd_per_million_output_tokens
+        cost = each.cost_usd_per_million_output_tokens_all_in
         cells = (label, split, short(rate), short(per_chip), short(cost), milliseconds(each.tpot_ms))
         rows.append((cost, cells))
     return Table(columns, [cells for _, cells in sorted(rows)] + none, frozenset({2, 3, 4, 5}))
@@ -137,9 +162,9 @@ def brief(chip: str) -> str:
 def verdict(found: Pools) -> list[Block]:
     """Whether the split beats every alternative per dollar, and by how much."""
     costs = [
-        (each.cost_usd_per_million_output_tokens, each.name)
+        (each.cost_usd_per_million_output_tokens_all_in, each.name)
         for each in found.alternatives
-        if each.cost_usd_per_million_output_tokens is not None
+        if each.cost_usd_per_million_output_tokens_all_in is not None
     ]
     if not costs:
         return []
@@ -151,7 +176,7 @@ def verdict(found: Pools) -> list[Block]:
         if even is not None
         else ""
     )
-    own = found.cost_usd_per_million_output_tokens
+    own = found.cost_usd_per_million_output_tokens_all_in
     if own <= best:
         return wrap(f"Per dollar it beats the best of them, {name}, by {percent(best / own - 1.0)}.{price}", "  ")
     return wrap(f"Per dollar it is behind {name} by {percent(1.0 - best / own)}.{price}", "  ")

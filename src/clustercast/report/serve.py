@@ -1,23 +1,19 @@
 """A serving answer as an operator wants it: one sentence, the plan, the times, what limits, money; the frontier."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from clustercast import units
-from clustercast.errors import WrongInput
-from clustercast.report import plot
+from clustercast.report import frontier
 from clustercast.report.layout import Block, Line, Table, bar, percent, short, wrap
 from clustercast.report.text import BAR, DECODE, assumptions, counted, limits, memory_bars, milliseconds
-from clustercast.studies.serving.result import FrontierPoint, ServeResult
+from clustercast.studies.serving.result import ServeResult, Simulation
 
-if TYPE_CHECKING:
-    import altair
-
-CAUSES: Final = DECODE | {"prefills_of_others": "others' prefills", "waiting": "waiting"}
-MOST_POINTS: Final = 16
+CAUSES: Final = DECODE | {
+    "prefills_of_others": "others' prefills",
+    "waiting": "waiting",
+    "launches": "kernel launches",
+}
 LEAST_SHOWN: Final = 1e-9  # of a time, as a share
-WIDTH: Final = 420  # points
-HEIGHT: Final = 300
 
 
 def served(done: ServeResult) -> list[Block]:
@@ -31,8 +27,8 @@ def served(done: ServeResult) -> list[Block]:
     blocks += ["", *wrap(plan_in_words(done), "  ", "    ")]
     blocks += ["", *times(done), "", *rates(done)]
     for title, parts, slopes, limiting, of in (
-        ("token", done.decode_time_ms, done.elasticity, done.limiting_decode, "a decode step"),
-        ("first token", done.prefill_time_ms, done.elasticity_prefill, done.limiting_prefill, "a prefill"),
+        ("token", done.decode_bound_ms, done.elasticity, done.limiting_decode, "a decode step"),
+        ("first token", done.prefill_bound_ms, done.elasticity_prefill, done.limiting_prefill, "a prefill"),
     ):
         whole = sum(parts.values())
         blocks += ["", f"  {title} {milliseconds(whole)}"]
@@ -47,8 +43,13 @@ def served(done: ServeResult) -> list[Block]:
     blocks += ["", *memory_bars(kept, memory.total, memory.capacity)]
     blocks.append(f"    {percent(done.kv_fraction)} of what is left for the cache is taken")
     blocks += ["", *spent(done)]
+    if done.simulation is not None:
+        blocks += ["", *simulated(done, done.simulation)]
     if done.frontier is not None:
-        blocks += ["", *front(done, done.frontier)]
+        blocks += [
+            "",
+            *frontier.table(done.frontier, f"{len(done.frontier):,} of {done.frontier_setups or 0:,} setups"),
+        ]
     blocks += ["", *assumptions(done.assumptions)]
     if done.warnings:
         blocks += ["", Line("Remarks", "bold")]
@@ -190,101 +191,34 @@ def spent(done: ServeResult) -> list[Block]:
     return wrap(f"{said}; evidence: {done.evidence}", "  ", "    ")
 
 
-def front(done: ServeResult, points: tuple[FrontierPoint, ...]) -> list[Block]:
-    """The frontier as a table, thinned evenly where it is long."""
-    blocks: list[Block] = [
-        Line("Speed for a user against throughput of a chip: no plan gives more of both", "bold"),
-        *wrap(f"{len(points):,} of {done.frontier_setups or 0:,} setups", "  "),
+def simulated(done: ServeResult, seen: Simulation) -> list[Block]:
+    """The simulation beside the formulas."""
+    has_formula = done.load == "rate"
+    formulas = {
+        "TTFT": (done.ttft_ms, done.ttft_p50_ms, done.ttft_p90_ms, done.ttft_p99_ms),
+        "TPOT": (done.tpot_ms, None, done.tpot_p90_ms, None),
+        "request": (done.latency_ms, None, None, None),
+    }
+    rows = []
+    for name, spread in (("TTFT", seen.ttft_ms), ("TPOT", seen.tpot_ms), ("request", seen.latency_ms)):
+        values = (spread.mean, spread.p50, spread.p90, spread.p99)
+        rows.append((f"  {name} simulated", *(_milliseconds(value) for value in values)))
+        rows.append((f"  {name} by formula", *(_milliseconds(value) for value in formulas[name])))
+    return [
+        Line(f"Simulated, event by event: {seen.n_requests:,} requests, seed {seen.seed}", "bold"),
+        Table(("  time", "mean", "p50", "p90", "p99"), rows, frozenset({1, 2, 3, 4})),
+        *wrap(
+            f"{short(seen.requests_per_s)} requests/s ({short(done.requests_per_s)} by formula), "
+            f"{short(seen.in_flight)} decode at once ({short(done.in_flight)}), busy {percent(seen.busy_fraction)}, "
+            f"cache {percent(seen.kv_fraction)} full ({percent(done.kv_fraction)}), "
+            f"{short(seen.preemptions_per_request)} preemptions per request; {seen.n_steps:,} steps of "
+            f"{milliseconds(seen.step_ms)}; {seen.assumed}"
+            f"{'' if has_formula else '; the formulas give means only without --rate'}",
+            "  ",
+            "    ",
+        ),
     ]
-    if not points:
-        return blocks
-    n_shown = min(MOST_POINTS, len(points))
-    shown = [points[round(at * (len(points) - 1) / max(n_shown - 1, 1))] for at in range(n_shown)]
-    columns = ("tokens/s user", "per chip", "TTFT", "batch", "tp", "pp", "dp", "ep", "etp", "repl.", "chunk")
-    rows = [
-        (
-            short(each.tokens_per_s_per_user),
-            short(each.output_tokens_per_s_per_chip),
-            milliseconds(each.ttft_ms),
-            f"{each.batch:,}",
-            *(str(each.plan[name]) for name in ("tp", "pp", "attention_dp", "ep", "etp", "replicas", "chunk")),
-        )
-        for each in shown
-    ]
-    return [*blocks, Table(columns, rows, frozenset(range(len(columns))))]
 
 
-def check_csv(path: str) -> None:
-    """Refuse a table that could not be written. Raises WrongInput."""
-    if not Path(path).parent.is_dir():
-        raise WrongInput(f"--csv: there is no folder {str(Path(path).parent)!r}")
-
-
-def save_csv(done: ServeResult, path: str) -> None:
-    """Write the frontier, one line per setup. Raises WrongInput."""
-    import csv
-    import io
-
-    names = [name for name in FrontierPoint.__dataclass_fields__ if name != "plan"]
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(names)
-    for point in done.frontier or ():
-        table.writerow([getattr(point, name) for name in names])
-    try:
-        Path(path).write_text(text.getvalue(), encoding="utf-8")
-    except OSError as error:
-        raise WrongInput(f"--csv: {path!r} cannot be written: {(error.strerror or str(error)).lower()}") from None
-
-
-def save_plot(done: ServeResult, path: str) -> None:
-    """Draw the frontier into a file. Raises WrongInput where there is nothing to draw."""
-    plot.check(path)
-    if not done.frontier:
-        raise WrongInput("--plot: no setup meets the objective on TTFT: there is no frontier to draw")
-    try:
-        Path(path).write_bytes(plot.rendered(chart(done, done.frontier), Path(path).suffix.lower()))
-    except OSError as error:
-        raise WrongInput(f"--plot: {path!r} cannot be written: {(error.strerror or str(error)).lower()}") from None
-
-
-def chart(done: ServeResult, points: tuple[FrontierPoint, ...]) -> "altair.LayerChart | altair.FacetChart":
-    """Throughput of a chip against speed for a user, and the setup that was chosen."""
-    import altair as alt
-
-    values = [
-        {
-            "user": each.tokens_per_s_per_user,
-            "chip": each.output_tokens_per_s_per_chip,
-            "batch": each.batch,
-            "TTFT ms": each.ttft_ms,
-            "plan": each.plan_text,
-            "layout": f"tp {each.plan['tp']}, pp {each.plan['pp']}, dp {each.plan['attention_dp']}",
-        }
-        for each in points
-    ]
-    chosen = [
-        {
-            "user": done.tokens_per_s_per_user,
-            "chip": done.output_tokens_per_s_per_chip,
-            "batch": done.batch,
-            "TTFT ms": done.ttft_ms,
-            "plan": done.plan_text,
-        }
-    ]
-    x = alt.X("user:Q", title="output tokens/s per user", scale=alt.Scale(zero=False))
-    y = alt.Y("chip:Q", title="output tokens/s per chip", scale=alt.Scale(zero=False))
-    tooltip = ["plan:N", "batch:Q", "TTFT ms:Q", "user:Q", "chip:Q"]
-    line = alt.Chart(alt.InlineData(values=values)).mark_line(color="#888", interpolate="step-before").encode(x=x, y=y)
-    dots = (
-        alt.Chart(alt.InlineData(values=values))
-        .mark_point(filled=True, size=36)
-        .encode(x=x, y=y, color=alt.Color("layout:N", title="layout"), tooltip=tooltip)
-    )
-    here = (
-        alt.Chart(alt.InlineData(values=chosen))
-        .mark_point(shape="cross", size=140, color="black", filled=True)
-        .encode(x=x, y=y, tooltip=tooltip)
-    )
-    title = f"{done.count:,} {done.chip}, {done.model}, {done.input_len:,} in, {done.output_len:,} out"
-    return alt.layer(line, dots, here).properties(width=WIDTH, height=HEIGHT, title=title)
+def _milliseconds(value: float | None) -> str:
+    return "-" if value is None else milliseconds(value)

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from clustercast.catalog import constants, overlay
 from clustercast.errors import NoAnswer, Number, WrongInput
-from clustercast.estimates import interval, training
+from clustercast.estimates import interval, job, training
 from clustercast.estimates.question import MOST_CHIPS, Asked, Question, fill
 from clustercast.estimates.result import Assumption
 from clustercast.physics.job import training_s
@@ -226,7 +226,7 @@ def tried(question: Question, fixed: dict[str, int]) -> Trial:
     rate = question.job.global_batch * question.job.seq_len / found.steps_s[0]
     n_used = plan.tp * plan.pp * plan.cp * plan.dp
     days, lean_days = (
-        training_s(question.tokens, rate, training.goodput_of(replace(question, n_chips=n))) / DAY_S
+        training_s(question.tokens, rate, job.goodput_of(question, n).fraction) / DAY_S
         for n in (count, n_used)
     )
     width = interval.half_width(
@@ -312,7 +312,7 @@ def size_one(question: Question, asked: TrainAsked) -> tuple[Sized, int]:
     low = fewest(trial, counts, asked.days, -1.0, max(1, math.floor(found.n_chips * math.exp(-found.width))))
     high = fewest(trial, counts, asked.days, 1.0, math.ceil(found.n_chips * math.exp(found.width)))
     done = training.train(replace(question, n_chips=found.n_chips))
-    usd_per_h, basis = training.rent(question)
+    usd_per_h, basis = job.usd_per_chip_hour(question)
     power_mw = None if done.energy_mwh is None else done.energy_mwh / (done.days * 24.0)
     return (
         Sized(

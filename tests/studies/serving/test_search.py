@@ -67,13 +67,13 @@ def test_every_setup_of_the_space_is_accounted_for(problem: Problem) -> None:
 
 @given(problem=problems)
 @settings(max_examples=60)
-def test_more_requests_leave_each_nearly_its_time_at_least(problem: Problem) -> None:
+def test_more_requests_never_make_one_faster(problem: Problem) -> None:
     for at, row in enumerate(problem.space.rows):
         longest = [0.0, 0.0, 0.0]
         for batch in range(1, row[6] + 1):
             done = closed_loop(problem.setting, problem.job._replace(batch=float(batch)), problem.space.plan(at))
             now = [done.ttft_s, done.tpot_s, done.latency_s]
-            assert all(each >= search.KEPT * least for each, least in zip(now, longest, strict=True))
+            assert all(NEARLY * each >= least for each, least in zip(now, longest, strict=True))
             longest = [max(pair) for pair in zip(now, longest, strict=True)]
 
 

@@ -201,11 +201,13 @@ def case_of(row: dict[str, str]) -> Case:
     used = plan.tp * plan.pp * plan.attention_dp
     workers = float(count(row, f"{prefix}workers", 1)) if apart else max(1.0, n_chips // used)
     cluster = cluster_of(key, max(n_chips, used))
-    setting = records.ServingSetting(silicon.chip, silicon.kernels, silicon.precision, engine.record, cluster, model)
     batch = (figure(row, "concurrency") or 0.0) / workers
     if not batch and apart:
         batch = (figure(row, f"{prefix}batch") or 0.0) * plan.attention_dp
     job = job_of(row, batch)
+    if job.n_drafts <= 0.0:
+        model = model._replace(n_mtp_layers=0)
+    setting = records.ServingSetting(silicon.chip, silicon.kernels, silicon.precision, engine.record, cluster, model)
     if not batch:
         job = job._replace(batch=float(math.floor(in_flight_limit(job._replace(batch=math.inf), setting, plan))))
         said = (*said, f"concurrency is not stated: {job.batch:,.0f} sequences fill each replica")

@@ -9,12 +9,12 @@ from clustercast import records
 from clustercast.errors import NoAnswer, WrongInput
 from clustercast.estimates import interval
 from clustercast.estimates.elasticity import STEP, improved_serving
+from clustercast.estimates.job import usd_per_chip_hour
 from clustercast.estimates.question import Asked, Question, fill
 from clustercast.estimates.result import Assumption
 from clustercast.estimates.serving import layouts, sizes
-from clustercast.estimates.training import rent
 from clustercast.physics.serving import decode_pass, free_bytes, prefill_pass, rank_sequence_bytes
-from clustercast.studies.serving.pools import constant, even_candidates, layout_of, shown_plan
+from clustercast.studies.serving.split import constant, even_candidates, layout_of, shown_plan
 
 DECODE: Final = "decode"
 PREFILL: Final = "prefill"
@@ -296,7 +296,7 @@ def crossover(asked: CrossoverAsked) -> Crossover:
     for each in (one, two):
         if not each.layouts:
             raise too_large(each, count)
-    usd = rent(one.question), rent(two.question)
+    usd = usd_per_chip_hour(one.question), usd_per_chip_hour(two.question)
     mixture = one.question.record.n_moe_layers > 0
     cells = []
     for phase, purpose in ((DECODE, "tpot_interval"), (PREFILL, "throughput_interval")):

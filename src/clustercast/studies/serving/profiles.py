@@ -54,14 +54,17 @@ def case_of(row: dict[str, str]) -> record.Case:
         redundant_experts=figure(row, "redundant_experts") or 0.0,
         chunk_tokens=figure(row, "step_tokens") or engine.chunk_tokens,
     )
+    drafts = figure(row, "drafts") or 0.0
     model = case.setting.model
+    if drafts > 0.0:
+        model = model._replace(n_mtp_layers=record.model_of(row).n_mtp_layers)
     if row.get("shared_expert") == APART:
         model = model._replace(n_active_experts=model.n_active_experts + 1, n_experts=model.n_experts + 1, shared_ffn=0)
     setting = case.setting._replace(
         chip=silicon.chip, kernels=silicon.kernels, precision=silicon.precision, engine=engine, model=model
     )
     job = case.job._replace(
-        n_drafts=figure(row, "drafts") or 0.0,
+        n_drafts=drafts,
         accepted_tokens=figure(row, "accepted") or 1.0,
         hit_fraction=figure(row, "hit_fraction") or 0.0,
     )

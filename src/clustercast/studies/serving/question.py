@@ -3,7 +3,7 @@
 import csv
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from clustercast.estimates.result import Assumption
 from clustercast.physics.queueing import Demand
 from clustercast.studies.serving.search import PERCENTILES, Limits
 from clustercast.studies.serving.simulate import Lengths, by_percentiles
+from clustercast.studies.serving.simulate import fixed as always
 
 FIELDS: Final = ("tp", "pp", "attention_dp", "ep", "etp", "replicas", "batch", "chunk")
 ALIASES: Final = {
@@ -57,6 +58,12 @@ class ServeAsked:
     settings: tuple[str, ...] = ()
 
 
+def like(given: Any, **own: Any) -> ServeAsked:
+    """The question of one pool that another question contains: its fields of the same name, and `own` over them."""
+    common = {each.name: getattr(given, each.name) for each in fields(ServeAsked) if hasattr(given, each.name)}
+    return ServeAsked(**(common | own))
+
+
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """How long prompts or answers are: what the steady state needs of them."""
@@ -94,8 +101,8 @@ class ServeQuestion:
         return "full" if self.asked.concurrency is None else "concurrency"
 
 
-def parse_plan(text: str) -> dict[str, int]:
-    """What `--plan` fixes of a serving plan.
+def parse_plan(text: str, option: str = "--plan") -> dict[str, int]:
+    """What an option fixes of a serving plan.
 
     Raises WrongInput for an unknown field, a value that is no whole number, a field given twice.
 
@@ -112,15 +119,15 @@ def parse_plan(text: str) -> dict[str, int]:
         if name not in FIELDS:
             near = difflib.get_close_matches(name, (*FIELDS, *ALIASES), 1)
             raise WrongInput(
-                f"--plan: unknown field {name!r} of a serving plan",
+                f"{option}: unknown field {name!r} of a serving plan",
                 hint=f"did you mean {near[0]}?" if near else f"fields: {', '.join(FIELDS)}",
             )
         if name in fixed:
-            raise WrongInput(f"--plan: {name} is given twice")
+            raise WrongInput(f"{option}: {name} is given twice")
         if not equals or not value:
-            raise WrongInput(f"--plan: {name} needs a value", hint=f"write {name}=...")
+            raise WrongInput(f"{option}: {name} needs a value", hint=f"write {name}=...")
         if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= MOST_FIXED:
-            raise WrongInput(f"--plan: {name}: expected a whole number from 1 to {MOST_FIXED:,}, got {value!r}")
+            raise WrongInput(f"{option}: {name}: expected a whole number from 1 to {MOST_FIXED:,}, got {value!r}")
         fixed[name] = int(value)
     return fixed
 
@@ -136,15 +143,8 @@ def tokens(option: str, text: int | str) -> float:
     return found
 
 
-def sizes_of(option: str, text: int | str) -> Sizes:
-    """Lengths from a number or from percentiles, straight between them. Raises WrongInput.
-
-    >>> sizes_of("--isl", "4k").mean, round(sizes_of("--isl", "p0=100,p100=300").mean)
-    (4000.0, 200)
-    """
-    if not isinstance(text, str) or "=" not in text:
-        found = tokens(option, text)
-        return Sizes(found, 1.0, 1.0, found, f"{found:,.0f}")
+def percentiles_of(option: str, text: str) -> dict[float, float]:
+    """Tokens by percentile, from "p50=1k,p90=8k". Raises WrongInput."""
     given: dict[float, float] = {}
     for part in text.split(","):
         name, _, value = (each.strip() for each in part.partition("="))
@@ -154,10 +154,29 @@ def sizes_of(option: str, text: int | str) -> Sizes:
         if float(share) in given:
             raise WrongInput(f"{option}: {name} is given twice")
         given[float(share)] = tokens(option, value)
+    return given
+
+
+def lengths_of(option: str, text: int | str) -> Lengths:
+    """What to draw lengths from: a number, or percentiles and straight between them. Raises WrongInput."""
+    if not isinstance(text, str) or "=" not in text:
+        return always(tokens(option, text))
     try:
-        drawn = by_percentiles(given)
+        return by_percentiles(percentiles_of(option, text))
     except WrongInput as error:
-        raise WrongInput(f"{option}: {error.message}") from None
+        raise WrongInput(error.message if error.message.startswith(option) else f"{option}: {error.message}") from None
+
+
+def sizes_of(option: str, text: int | str) -> Sizes:
+    """Lengths from a number or from percentiles, straight between them. Raises WrongInput.
+
+    >>> sizes_of("--isl", "4k").mean, round(sizes_of("--isl", "p0=100,p100=300").mean)
+    (4000.0, 200)
+    """
+    drawn = lengths_of(option, text)
+    if not drawn.shares:
+        return Sizes(drawn.mean, 1.0, 1.0, drawn.mean, f"{drawn.mean:,.0f}")
+    given = percentiles_of(option, str(text))
     said = ", ".join(f"p{share:g}={value:,.0f}" for share, value in sorted(given.items()))
     square = drawn.moment(2) / drawn.mean**2
     return Sizes(drawn.mean, square, _inverse_factor(drawn), max(given.values()), said)
@@ -175,8 +194,8 @@ def _inverse_factor(drawn: Lengths) -> float:
     return inverse * mean / (share * share) if share else 1.0
 
 
-def sizes_from(path: str) -> tuple[Sizes, Sizes]:
-    """Prompts and answers from a CSV file with the columns input, output and, if there is one, weight.
+def requests_from(path: str) -> list[tuple[float, float, float]]:
+    """Tokens in, out and weight of each request of a CSV file with the columns input, output and, if any, weight.
 
     Raises WrongInput with file and line for what cannot be read.
     """
@@ -208,9 +227,15 @@ def sizes_from(path: str) -> tuple[Sizes, Sizes]:
         if not all(1 <= each <= MOST_TOKENS for each in pair) or not 0.0 <= weight < math.inf:
             raise WrongInput(f"{where}: expected lengths from 1 to {MOST_TOKENS:,} and a weight of at least 0")
         drawn.append((*pair, weight))
-    total = math.fsum(weight for _, _, weight in drawn)
-    if total <= 0.0:
+    if math.fsum(weight for _, _, weight in drawn) <= 0.0:
         raise WrongInput(f"--lengths: {path} holds no request")
+    return drawn
+
+
+def sizes_from(path: str) -> tuple[Sizes, Sizes]:
+    """Prompts and answers of a file of requests. Raises WrongInput."""
+    drawn = requests_from(path)
+    total = math.fsum(weight for _, _, weight in drawn)
     sides = []
     for side in (0, 1):
         mean = math.fsum(each[side] * each[2] for each in drawn) / total
@@ -220,6 +245,32 @@ def sizes_from(path: str) -> tuple[Sizes, Sizes]:
         longest = max(each[side] for each in drawn if each[2] > 0.0)
         sides.append(Sizes(mean, square / mean**2, inverse, longest, f"{Path(path).name}, {len(drawn):,} requests"))
     return sides[0], sides[1]
+
+
+def drawn_from(asked: ServeAsked, input_len: int, output_len: int) -> tuple[Lengths, Lengths]:
+    """What prompts and answers are drawn from; fixed lengths where nobody gave any. Raises WrongInput.
+
+    Both lengths of a file are drawn apart, as the steady state takes them.
+    """
+    if asked.lengths is None:
+        return lengths_of("--isl", asked.input_len or input_len), lengths_of("--osl", asked.output_len or output_len)
+    drawn = requests_from(asked.lengths)
+    return _weighed([(each[0], each[2]) for each in drawn]), _weighed([(each[1], each[2]) for each in drawn])
+
+
+def _weighed(pairs: list[tuple[float, float]]) -> Lengths:
+    """Lengths with weights: a flat step of the percentiles each."""
+    total = math.fsum(weight for _, weight in pairs)
+    values: list[float] = []
+    shares: list[float] = []
+    share = 0.0
+    for value, weight in sorted(pairs):
+        if weight > 0.0:
+            values += [value, value]
+            shares += [share, share + weight / total]
+            share += weight / total
+    shares[-1] = 1.0
+    return Lengths(tuple(values), tuple(shares))
 
 
 def lengths(asked: ServeAsked) -> tuple[Sizes | None, Sizes | None]:
@@ -325,7 +376,7 @@ def fill_serve(asked: ServeAsked) -> ServeQuestion:
     return ServeQuestion(
         asked=asked,
         base=base,
-        setting=base.serving_setting(),
+        setting=base.serving_setting(guessing=drafts > 0.0),
         input=prompt,
         output=answer,
         job=records.as_declared(job),

@@ -10,9 +10,9 @@ from clustercast.catalog import constants
 from clustercast.errors import NoAnswer, Number
 from clustercast.estimates import interval
 from clustercast.estimates.elasticity import elasticity, improved_serving, limiting
+from clustercast.estimates.job import usd_per_chip_hour
 from clustercast.estimates.result import Assumption, Elasticity, Search, ServingMemory
 from clustercast.estimates.serving import too_large
-from clustercast.estimates.training import rent
 from clustercast.physics.job import energy_j
 from clustercast.physics.parameters import matmul_active_params
 from clustercast.physics.queueing import Steady, open_loop, saturation_requests_per_s, turn
@@ -29,7 +29,7 @@ from clustercast.physics.serving import (
     token_steps_factor,
 )
 from clustercast.physics.serving import serve as serve_step
-from clustercast.studies.serving import search
+from clustercast.studies.serving import search, simulation
 from clustercast.studies.serving.question import ServeAsked, ServeQuestion, fill_serve
 from clustercast.studies.serving.search import Found, Layouts, Load, Nearest
 
@@ -51,6 +51,38 @@ class FrontierPoint:
     batch_per_replica: int
     plan: dict[str, Any]
     plan_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Times of simulated requests in milliseconds; none where every answer is one token."""
+
+    mean: float | None
+    p50: float | None
+    p90: float | None
+    p99: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """What an event simulation of the scheduler saw of one replica under its share of the load, beside the formulas."""
+
+    n_requests: int  # counted, after those that warm it up
+    seed: int
+    ttft_ms: Spread
+    tpot_ms: Spread
+    latency_ms: Spread
+    requests_per_s: float  # of all replicas
+    output_tokens_per_s: float
+    in_flight: float  # sequences that decode, on all chips, mean over time
+    in_system: float  # those that wait or prefill too
+    busy_fraction: float
+    prefill_fraction: float
+    kv_fraction: float
+    preemptions_per_request: float
+    n_steps: int
+    step_ms: float
+    assumed: str  # of the traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +147,10 @@ class ServeResult:
     input_tokens_per_s_per_chip: float
     prefill_tokens_per_s_per_chip: float  # of chips that only prefill
     tokens_per_s_per_user: float | None  # none where an answer is one token
-    decode_time_ms: dict[str, float]
+    decode_time_ms: dict[str, float]  # memory traffic, and what compute takes beyond it
     prefill_time_ms: dict[str, float]
+    decode_bound_ms: dict[str, float]  # the same time by what it answers to: agrees with the elasticities
+    prefill_bound_ms: dict[str, float]
     memory_bytes: ServingMemory
     kv_fraction: float
     utilisation: dict[str, float | None]
@@ -134,6 +168,7 @@ class ServeResult:
     energy_j_per_input_token: float | None
     energy_j_per_output_token: float | None
     search: Search
+    simulation: Simulation | None
     frontier: tuple[FrontierPoint, ...] | None
     frontier_setups: int | None
     assumptions: tuple[Assumption, ...]
@@ -144,11 +179,15 @@ class ServeResult:
         return {"schema": "clustercast.serve/1"} | asdict(self)
 
 
-def serve(asked: ServeAsked, *, frontier: bool = False) -> ServeResult:
+def serve(asked: ServeAsked, *, frontier: bool = False, n_simulated: int = 0, seed: int = 0) -> ServeResult:
     """The best plan for a load, or under objectives, and what it gives.
+
+    frontier     also the Pareto set of throughput against speed
+    n_simulated  requests of an event simulation of the plan; 0: none
 
     Raises WrongInput for a wrong question; NoAnswer, with the nearest that there is, where nothing meets it.
     """
+    simulation.check(n_simulated, seed)
     question = fill_serve(asked)
     setting, count = question.setting, question.base.n_chips
     each = search.candidates(setting, count, question.fixed)
@@ -174,7 +213,41 @@ def serve(asked: ServeAsked, *, frontier: bool = False) -> ServeResult:
     if outcome.best is None:
         raise out_of_reach(question, outcome.nearest, space)
     done = answer(question, outcome.best, outcome.search)
+    if n_simulated:
+        done = replace(done, simulation=simulated(question, outcome.best, n_simulated, seed))
     return with_frontier(done, question, space, chunks) if frontier else done
+
+
+def simulated(question: ServeQuestion, found: Found, n_requests: int, seed: int) -> Simulation:
+    """The chosen plan under its load, event by event: one replica with its share, the others are like it."""
+    setting = search.with_chunk(question.setting, found.chunk_tokens)
+    traffic = simulation.traffic_of(question, found.replicas, found.batch)
+    done = simulation.simulate(setting, found.plan, traffic, n_requests=n_requests, seed=seed)
+    seen = done.summary()
+    has_gaps = question.output.longest > 1.0
+
+    def spread(name: str) -> Spread:
+        names = (name, *(f"{name}_p{share}" for share in simulation.PERCENTILES))
+        return Spread(*(1e3 * seen[f"{each}_s"] if has_gaps or name != "tpot" else None for each in names))
+
+    return Simulation(
+        n_requests=n_requests,
+        seed=seed,
+        ttft_ms=spread("ttft"),
+        tpot_ms=spread("tpot"),
+        latency_ms=spread("latency"),
+        requests_per_s=done.requests_per_s * found.replicas,
+        output_tokens_per_s=done.requests_per_s * found.replicas * question.job.output_len,
+        in_flight=done.in_flight * found.replicas,
+        in_system=done.in_system * found.replicas,
+        busy_fraction=done.busy_fraction,
+        prefill_fraction=done.prefill_fraction,
+        kv_fraction=done.kv_fraction,
+        preemptions_per_request=done.preemptions_per_request,
+        n_steps=done.n_steps,
+        step_ms=1e3 * done.step_mean_s,
+        assumed=simulation.said(traffic),
+    )
 
 
 def with_frontier(done: ServeResult, question: ServeQuestion, space: Layouts, chunks: tuple[int, ...]) -> ServeResult:
@@ -362,21 +435,25 @@ def answer(question: ServeQuestion, found: Found, looked: Search) -> ServeResult
         "host": 1e3 * step.host_s * drafted,
     }
     decode_ms = with_rest(decode_ms, 1e3 * seen.tpot_s, "prefills_of_others")
+    decode = decode_slopes(question, found, setting, running)
+    decode_bound = with_rest(bound_ms(step, decode, drafted), 1e3 * seen.tpot_s, "prefills_of_others")
     prefill_ms = {
         "compute": 1e3 * (first.compute_s + first.weights_s),
         "comm": 1e3 * first.comm_s,
         "host": 1e3 * (first.host_s + setting.engine.first_token_s),
     }
     prefill_ms = with_rest(prefill_ms, 1e3 * seen.ttft_s, "waiting")
-    decode = decode_slopes(question, found, setting, running)
     prefill = prefill_slopes(question, found, setting)
+    prefill_bound = bound_ms(first, prefill, 1.0)
+    prefill_bound["host"] += 1e3 * setting.engine.first_token_s
+    prefill_bound = with_rest(prefill_bound, 1e3 * seen.ttft_s, "waiting")
     throughput = throughput_slopes(question, found, setting, decode.hbm_capacity)
     ttft_bracket, tpot_bracket = brackets(question, found, setting, seen)
     ttft_low, ttft_high = interval.around(seen.ttft_s, half_width(question, found.size, "ttft_interval"))
     tpot_low, tpot_high = interval.around(seen.tpot_s, half_width(question, found.size, "tpot_interval"))
     per_chip = output / count
     low, high = interval.around(per_chip, half_width(question, found.size, "throughput_interval"))
-    usd_per_h, basis = rent(base)
+    usd_per_h, basis = usd_per_chip_hour(base)
     usd_per_s = usd_per_h * used / HOUR_S
     watts = power_w(setting.chip, used, busy)
     rank_bytes = rank_sequence_bytes(context, setting, plan) * running / plan.attention_dp
@@ -451,6 +528,8 @@ def answer(question: ServeQuestion, found: Found, looked: Search) -> ServeResult
         tokens_per_s_per_user=1.0 / seen.tpot_s if seen.tpot_s > 0.0 else None,
         decode_time_ms=decode_ms,
         prefill_time_ms=prefill_ms,
+        decode_bound_ms=decode_bound,
+        prefill_bound_ms=prefill_bound,
         memory_bytes=ServingMemory(
             weights=weights,
             kv_cache=kept,
@@ -479,11 +558,33 @@ def answer(question: ServeQuestion, found: Found, looked: Search) -> ServeResult
         energy_j_per_input_token=None if watts is None else watts * prefill_share / taken_in,
         energy_j_per_output_token=None if watts is None else watts * (1.0 - prefill_share) / output,
         search=looked,
+        simulation=None,
         frontier=None,
         frontier_setups=None,
         assumptions=(*question.assumptions, *cost_assumptions(question, usd_per_h, basis)),
         warnings=(*question.warnings, *remarks(question, found, setting)),
     )
+
+
+def bound_ms(step: Pass, slopes: Elasticity, factor: float) -> dict[str, float]:
+    """A step in milliseconds by what each part answers to; the parts add up to `factor` times the step.
+
+    Kernels wait for compute and for bandwidth at once: their time is shared out as the elasticities are.
+    """
+    flops, hbm = max(slopes.flops, 0.0), max(slopes.hbm_bandwidth, 0.0)
+    kernels_s, read_s = step.compute_s + step.weights_s + step.kv_s, step.weights_s + step.kv_s
+    compute_s = kernels_s * flops / (flops + hbm) if flops + hbm > 0.0 else step.compute_s
+    of_weights = step.weights_s / read_s if read_s > 0.0 else 0.0
+    host_s = min(step.host_s, max(slopes.host, 0.0) * step.total_s)
+    parts = {
+        "compute": compute_s,
+        "weights": (kernels_s - compute_s) * of_weights,
+        "kv_cache": (kernels_s - compute_s) * (1.0 - of_weights),
+        "comm": step.comm_s,
+        "launches": step.host_s - host_s,
+        "host": host_s,
+    }
+    return {name: 1e3 * factor * value for name, value in parts.items()}
 
 
 def with_rest(parts: dict[str, float], whole: float, rest: str) -> dict[str, float]:

@@ -1,10 +1,9 @@
 """Which layout, batch and prefill chunk serve best: an exact search over a stated space.
 
 The space: every layout of `estimates.serving.layouts` over the replica sizes that divide the chips, every chunk of
-`CHUNKS` and the engine's own, every whole number of sequences that fits. A larger batch hardly ever makes a request
-faster, and never by more than a twentieth (`KEPT`, a law that the tests hold), so throughput of any batch up to b is at
-most b over that share of the latency of the smallest: whole ranges of batches are left out unseen, and what is found is
-the best of all. The loops below are plain Python and are
+`CHUNKS` and the engine's own, every whole number of sequences that fits. A larger batch never makes a request faster
+(a law that the tests hold), so throughput of any batch up to b is at most b over the latency of the smallest: whole
+ranges of batches are left out unseen, and what is found is the best of all. The loops below are plain Python and are
 compiled as they stand where that pays; both give the same numbers.
 """
 
@@ -31,7 +30,6 @@ DECODE_ONLY: Final = 1
 NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
 SCANNED: Final = 64  # replicas that are tried one by one
 PER_DOUBLING: Final = 8  # batches of a frontier
-KEPT: Final = 0.95  # of its time that a request takes at least when there are more of them
 DEPTH: Final = 256  # ranges of batches that wait to be looked at
 PLAIN_SETUPS: Final = 4000  # below this the plain loop is done before numba is loaded: bench/serve_rate.py
 STARTS_PER_LAYOUT: Final = 4  # setups that a layout costs, about
@@ -259,13 +257,11 @@ def search_batches(
                         best[0] = replicas * found.requests_per_s
                         best[1] = at
                         best[2] = low
-                elif KEPT * found.tpot_s > tpot_limit_s or KEPT * found.ttft_s > ttft_limit_s:
+                else:
                     counts[verdict] += high - low + 1
                     high = low
-                else:
-                    counts[verdict] += 1
-            if high > low and replicas * high / (KEPT * latency_s) > best[0]:
-                needed = min(math.floor(KEPT * best[0] * latency_s / replicas) + 1, high)
+            if high > low and replicas * high / latency_s > best[0]:
+                needed = min(math.floor(best[0] * latency_s / replicas) + 1, high)
                 if leap and needed > low + 1:
                     counts[WORSE] += needed - low - 1
                     low = needed

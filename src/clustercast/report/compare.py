@@ -1,0 +1,254 @@
+"""Chips side by side as tables, as rows for a spreadsheet, as a picture."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from clustercast import units
+from clustercast.errors import WrongInput
+from clustercast.report.layout import Block, Line, Table, percent, short, wrap
+from clustercast.report.text import LIMITS, milliseconds
+from clustercast.studies.compare import JOBS, Comparison, JobOf, Row
+
+if TYPE_CHECKING:
+    import altair
+
+PRICES: Final = {"rent": "rented", "buy": "owned"}
+OF_ROW: Final = (
+    "model", "chip", "count", "share", "days", "days_low", "days_high", "cost_usd", "energy_mwh", "mfu", "goodput",
+    "plan", "training_memory_fraction", "training_reason", "batch", "tpot_ms", "ttft_ms", "serving_memory_fraction",
+    "serving_reason",
+)  # fmt: skip
+OF_JOB: Final = (
+    "rank", "certain", "tokens_per_s", "tokens_per_s_low", "tokens_per_s_high", "tokens_per_s_per_chip",
+    "usd_per_million_tokens", "joules_per_token", "limiting", "evidence", "equals_reference", "equals_reference_low",
+    "equals_reference_high",
+)  # fmt: skip
+WIDTH: Final = 200  # points, of a panel
+COLUMNS: Final = (*OF_ROW, *(f"{job}_{name}" for job in JOBS for name in OF_JOB))
+
+
+def compared(found: Comparison) -> list[Block]:
+    """For every model what each chip does, the fastest first, and how many of it equal one of the reference."""
+    blocks: list[Block] = wrap(headline(found), style="bold")
+    for model in found.models:
+        rows = [row for row in found.rows if row.model == model]
+        for job, title in (
+            ("training", f"{model}: training"),
+            ("prefill", f"{model}: prefill"),
+            ("decode", f"{model}: decode"),
+        ):
+            blocks += ["", Line(title, "bold"), table(rows, job)]
+        for row in rows:
+            for half, reason in (("training", row.training_reason), ("serving", row.serving_reason)):
+                if reason:
+                    blocks += wrap(f"no answer for {half} on {row.chip}: {reason}", "  ", "    ")
+    blocks += ["", *notes(found)]
+    return blocks
+
+
+def headline(found: Comparison) -> str:
+    """What is held equal, and what one card of the reference is worth in the others."""
+    said = f"{len(found.chips)} chips on equal {found.equal}"
+    if found.equal == "cards":
+        said += f" ({found.amount:,.0f} of each)"
+    else:
+        said += f" ({units.count(found.amount) if found.amount >= 1000.0 else short(found.amount)} {found.unit})"
+    worth = []
+    for row in found.rows[: len(found.chips)]:
+        if row.chip == found.reference:
+            continue
+        parts = [
+            f"{short(row.jobs[job].equals_reference or 0.0)} in {job}"
+            for job in JOBS
+            if job in row.jobs and row.jobs[job].equals_reference is not None
+        ]
+        if parts:
+            worth.append(f"{', '.join(parts)} of {row.chip}")
+    if worth:
+        said += f". On {found.models[0]} one {found.reference} is worth {'; '.join(worth[:3])}"
+    return said + "."
+
+
+def table(rows: list[Row], job: str) -> Table:
+    """One job: a row per chip, the fastest first; `=` marks an order that the intervals leave open."""
+    doing = sorted((row for row in rows if job in row.jobs), key=lambda row: row.jobs[job].rank)
+    if job == "training":
+        columns: tuple[str, ...] = ("", "chip", "chips", "days (80 %)", "USD", "MFU", "limited by", "= 1 ref.")
+        cells = [
+            (
+                place(row.jobs[job]),
+                row.chip,
+                f"{row.count:,}",
+                f"{short(row.days or 0.0)} ({short(row.days_low or 0.0, 2)}–{short(row.days_high or 0.0, 2)})",
+                units.count(row.cost_usd or 0.0),
+                percent(row.mfu or 0.0),
+                LIMITS.get(row.jobs[job].limiting, row.jobs[job].limiting),
+                short(row.jobs[job].equals_reference or 0.0),
+            )
+            for row in doing
+        ]
+        return Table(columns, cells, frozenset({2, 3, 4, 5, 7}), (6,))
+    last = "TPOT" if job == "decode" else "TTFT"
+    columns = ("", "chip", "chips", "tokens/s/chip", "USD/M", last, "limited by", "= 1 ref.")
+    cells = [
+        (
+            place(row.jobs[job]),
+            row.chip,
+            f"{row.count:,}",
+            short(row.jobs[job].tokens_per_s_per_chip),
+            short(row.jobs[job].usd_per_million_tokens),
+            milliseconds((row.tpot_ms if job == "decode" else row.ttft_ms) or 0.0),
+            LIMITS.get(row.jobs[job].limiting, row.jobs[job].limiting),
+            short(row.jobs[job].equals_reference or 0.0),
+        )
+        for row in doing
+    ]
+    return Table(columns, cells, frozenset({2, 3, 4, 5, 7}), (6,))
+
+
+def place(one: JobOf) -> str:
+    """The rank, with a mark where the next chip may as well be before it."""
+    return f"{one.rank}{'' if one.certain else '='}"
+
+
+def notes(found: Comparison) -> list[Block]:
+    """How to read the tables."""
+    blocks = wrap(f"= 1 ref.: cards of the chip that do as much as one {found.reference}")
+    blocks += wrap(
+        "rank with =: errors of two chips taken as independent, the 80 % interval leaves open which is faster, this "
+        "one or the next"
+    )
+    blocks += wrap(f"money: chips {PRICES[found.price]}; tokens/s: all cards busy with one job alone")
+    for each in found.warnings:
+        blocks += wrap(f"warning: {each}", "", "  ")
+    return blocks
+
+
+def records(found: Comparison) -> Iterator[dict[str, Any]]:
+    """One flat record per model and chip, by column."""
+    for row in found.rows:
+        record: dict[str, Any] = {name: getattr(row, name) for name in OF_ROW}
+        for job in JOBS:
+            for name in OF_JOB:
+                record[f"{job}_{name}"] = getattr(row.jobs[job], name) if job in row.jobs else None
+        yield record
+
+
+def csv_text(found: Comparison) -> str:
+    """The comparison as CSV, one row per model and chip."""
+    import csv
+    import io
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for record in records(found):
+        writer.writerow(["" if record[name] is None else record[name] for name in COLUMNS])
+    return text.getvalue()
+
+
+def check_xlsx(path: str) -> None:
+    """Refuse a spreadsheet that could not be written, before anything is compared. Raises WrongInput."""
+    file = Path(path)
+    if file.suffix.lower() != ".xlsx":
+        raise WrongInput(f"--xlsx: expected a name that ends in .xlsx, got {path!r}")
+    if not file.parent.is_dir():
+        raise WrongInput(f"--xlsx: there is no folder {str(file.parent)!r}")
+    try:
+        import xlsxwriter  # noqa: F401
+    except ImportError:
+        raise WrongInput(
+            "--xlsx needs the package xlsxwriter", hint="install it with: pip install 'clustercast[xlsx]'"
+        ) from None
+
+
+def save_xlsx(found: Comparison, path: str) -> None:
+    """Write the comparison as a spreadsheet, one row per model and chip. Raises WrongInput."""
+    check_xlsx(path)
+    import xlsxwriter
+
+    try:
+        with xlsxwriter.Workbook(path, {"strings_to_formulas": False, "strings_to_urls": False}) as book:
+            sheet = book.add_worksheet("compare")
+            bold = book.add_format({"bold": True})
+            sheet.freeze_panes(1, 2)
+            for column, name in enumerate(COLUMNS):
+                sheet.write_string(0, column, name, bold)
+                sheet.set_column(column, column, max(10, min(len(name), 24)))
+            for line, record in enumerate(records(found), start=1):
+                for column, name in enumerate(COLUMNS):
+                    value = record[name]
+                    if isinstance(value, bool):
+                        sheet.write_boolean(line, column, value)
+                    elif isinstance(value, (int, float)):
+                        sheet.write_number(line, column, value)
+                    elif value is not None:
+                        sheet.write_string(line, column, str(value))
+    except (OSError, xlsxwriter.exceptions.FileCreateError) as error:
+        raise WrongInput(f"--xlsx: {path!r} cannot be written: {error}") from None
+
+
+def chart(found: Comparison) -> "altair.VConcatChart":
+    """Speed per card over the reference's, a point with its interval per chip, a panel per model and job.
+
+    Raises WrongInput where no chip and the reference do one job.
+    """
+    import altair as alt
+
+    points = {(model, job): list(drawn(found, model, job)) for model in found.models for job in JOBS}
+    ends = [end for panel in points.values() for point in panel for end in (point["low"], point["high"])]
+    if not ends:
+        raise WrongInput("--plot: there is nothing to draw: no chip and the reference do one job")
+    scale = alt.Scale(type="log", domain=limits(min(ends), max(ends)))
+    rows = []
+    for model in found.models:
+        panels = []
+        for job in JOBS:
+            base = alt.Chart(alt.InlineData(values=points[model, job])).encode(
+                alt.Y("chip:N", sort=list(found.chips), title=None, scale=alt.Scale(domain=list(found.chips)))
+            )
+            x_title = f"speed of one card, {found.reference} = 1"
+            spans = base.mark_rule(strokeWidth=2).encode(alt.X("low:Q", scale=scale, title=x_title), alt.X2("high:Q"))
+            dots = base.mark_point(filled=True, size=50, color="black", opacity=1.0).encode(
+                alt.X("ratio:Q", scale=scale)
+            )
+            one = alt.Chart(alt.InlineData(values=[{"one": 1.0}])).mark_rule(strokeDash=[4, 4], color="#888")
+            panel = alt.layer(one.encode(alt.X("one:Q", scale=scale)), spans, dots)
+            panels.append(panel.properties(width=WIDTH, title=f"{model}: {job}"))
+        rows.append(alt.hconcat(*panels))
+    whole: alt.VConcatChart = alt.vconcat(*rows)
+    return whole
+
+
+def drawn(found: Comparison, model: str, job: str) -> Iterator[dict[str, Any]]:
+    """One point per chip that does a job as the reference does, with the 80 % interval of its ratio."""
+    for row in found.rows:
+        one = row.jobs.get(job)
+        if row.model != model or one is None:
+            continue
+        if one.equals_reference and one.equals_reference_low and one.equals_reference_high:
+            low, high = 1.0 / one.equals_reference_high, 1.0 / one.equals_reference_low
+            yield {"chip": row.chip, "ratio": 1.0 / one.equals_reference, "low": low, "high": high}
+
+
+def limits(low: float, high: float) -> list[float]:
+    """The ends of a logarithmic axis around all intervals and 1.
+
+    >>> limits(0.2, 3.0)
+    [0.18, 3.3]
+    """
+    return [round(min(0.9, 0.9 * low), 6), round(max(1.1, 1.1 * high), 6)]
+
+
+def save_plot(found: Comparison, path: str) -> None:
+    """Draw the comparison into a file: .svg, .png, .html or .json. Raises WrongInput."""
+    from clustercast.report import plot
+
+    plot.check(path)
+    picture = chart(found)
+    file = Path(path)
+    try:
+        file.write_bytes(plot.rendered(picture, file.suffix.lower()))
+    except OSError as error:
+        raise WrongInput(f"--plot: {path!r} cannot be written: {(error.strerror or str(error)).lower()}") from None
