@@ -148,6 +148,21 @@ def smallest_count(question: Question, fixed: dict[str, int]) -> int | None:
     return high
 
 
+def half_width_of(question: Question) -> float:
+    """Half width of the interval of ln(step time) on the question's chips."""
+    mixture = question.record.n_moe_layers > 0
+    measured = interval.own_runs(
+        question.chip, question.stack.name, mixture=mixture, precision=question.precision, n_chips=question.n_chips
+    )
+    return interval.half_width(
+        question.silicon.evidence,
+        question.n_chips,
+        mixture=mixture,
+        calibration=measured,
+        family=question.chip.family,
+    )
+
+
 def train(question: Question, *, explain: bool = True) -> Training:
     """The training half of an estimate; `explain` tries what moves the days most."""
     fixed = text.parse(question.asked.plan)
@@ -158,14 +173,8 @@ def train(question: Question, *, explain: bool = True) -> Training:
     tokens_per_s = question.job.global_batch * question.job.seq_len / step.step_s
     spent = goodput_of(question)
     total_s = training_s(question.tokens, tokens_per_s, spent.fraction)
-    mixture = question.record.n_moe_layers > 0
-    measured = interval.own_runs(
-        question.chip, question.stack.name, mixture=mixture, precision=question.precision, n_chips=question.n_chips
-    )
     evidence = question.silicon.evidence
-    width = interval.half_width(
-        evidence, question.n_chips, mixture=mixture, calibration=measured, family=question.chip.family
-    )
+    width = half_width_of(question)
     step_low, step_high = interval.around(step.step_s, width)
     per_flop = step.step_s * used * setting.chip.matmul_flop_per_s
     mfu = step.model_flop / per_flop
