@@ -99,7 +99,7 @@ class Parameter(NamedTuple):
 
 
 def parameters() -> list[Parameter]:
-    """What is fitted: 42 numbers."""
+    """What is fitted: 39 numbers."""
     found = [
         Parameter(f"base.{field}", prior, low, high)
         for field, prior, low, high in (
@@ -129,7 +129,6 @@ def parameters() -> list[Parameter]:
         found.append(Parameter(f"engines.{engine}.host_step_s", 4e-4, 1e-4, 2e-3))
         found.append(Parameter(f"engines.{engine}.interference_factor", 0.95, 0.6, 1.3))
         found.append(Parameter(f"engines.{engine}.first_token_s", 0.06, 0.01, 0.3))
-        found.append(Parameter(f"engines.{engine}.burst_share", 0.08, 0.02, 0.4))
     for engine, prior in (("trtllm-2024", 8e-4), ("vllm-2024", 2e-3), ("fastertransformer", 1.2e-3)):
         found.append(Parameter(f"engines.{engine}.host_step_s", prior, 2e-4, 8e-3))
     found.append(Parameter("engines.vllm-2024.host_sequence_s", 8e-5, 1e-5, 4e-4))

@@ -2,15 +2,15 @@
 
 import datetime
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import clustercast
 from clustercast import catalog
-from clustercast.catalog import constants
 from clustercast.report.layout import percent, short
 from clustercast.report.text import LIMITS
 from clustercast.studies import rules
 from clustercast.studies.compare import Comparison
+from clustercast.studies.design import Design
 from clustercast.studies.serving.crossover import DECODE, PREFILL, Crossover
 from clustercast.studies.serving.pools import Pools
 from clustercast.studies.why import Why
@@ -48,7 +48,9 @@ def against(model: str, count: int, batch: int | None = None) -> Why:
 
 def datasheet() -> str:
     """What the datasheets say, and what the H20 keeps of an H100."""
-    lines = [("", "BF16 TFLOP/s", "memory TB/s", "memory GiB", "link GB/s", "FLOP per byte", "power W")]
+    lines: list[tuple[str, ...]] = [
+        ("", "BF16 TFLOP/s", "memory TB/s", "memory GiB", "link GB/s", "FLOP per byte", "power W")
+    ]
     for name in ("h100", "h800", "h20", "a100", "a800", "ascend-910b", "v100-sxm2-32gb"):
         chip = catalog.find_chip(name)
         flops = chip.value("peaks.fp16")
@@ -79,7 +81,7 @@ def kept() -> str:
 def verdicts() -> str:
     """What the rules measure of each chip, and what they say."""
     before, after, now = datetime.date(2023, 6, 1), datetime.date(2024, 6, 1), datetime.date(2025, 6, 1)
-    lines = [("", "TPP", "density", "rule of 2022", "rule of 2023", "letter of 2025")]
+    lines: list[tuple[str, ...]] = [("", "TPP", "density", "rule of 2022", "rule of 2023", "letter of 2025")]
     for name in ("a100", "a800", "h100", "h800", "l20", "h20", "v100-sxm2-32gb"):
         value = rules.measured(catalog.find_chip(name))
         answers = []
@@ -94,7 +96,8 @@ def verdicts() -> str:
 def margin() -> str:
     """How near the line the H20 is."""
     value = rules.measured(catalog.find_chip("h20"))
-    return f"TPP {value.tpp:,.0f} is {percent(value.tpp / LINE)} of the line of {LINE:,.0f} for a die as dense as its own.\n"
+    share = percent(value.tpp / LINE)
+    return f"TPP {value.tpp:,.0f} is {share} of the line of {LINE:,.0f} for a die as dense as its own.\n"
 
 
 def planks() -> str:
@@ -143,7 +146,7 @@ def crossed(model: str, count: int) -> Crossover:
 def crossover(model: str, count: int, phase: str = DECODE) -> str:
     """Tokens per second of an H20 over those of an H100: batch across, context down."""
     found = crossed(model, count)
-    lines = [("context", *(f"{batch:,}" for batch in found.batches))]
+    lines: list[tuple[str, ...]] = [("context", *(f"{batch:,}" for batch in found.batches))]
     for context in found.contexts:
         ratios = []
         for batch in found.batches:
@@ -185,7 +188,9 @@ def compared(equal: str) -> Comparison:
 def equivalents() -> str:
     """Cards of each chip that equal one H100, by job."""
     found = compared("cards")
-    lines = [("", *(f"{model}: {job}" for model in found.models for job in ("training", "prefill", "decode")))]
+    lines: list[tuple[str, ...]] = [
+        ("", *(f"{model}: {job}" for model in found.models for job in ("training", "prefill", "decode")))
+    ]
     for chip in found.chips:
         cells = []
         for model in found.models:
@@ -224,9 +229,114 @@ def apart() -> Pools:
 
 def mixed() -> str:
     """What the mixed cluster costs against either chip alone."""
-    return clustercast.report_text(apart())  # type: ignore[attr-defined,no-any-return]
+    found = apart()
+    lines: list[tuple[str, ...]] = [("64 cards", "USD per million output tokens", "output tokens/s per card")]
+    lines += [
+        (each.name, "–" if each.usd is None else f"{each.usd:.2f}", "–" if each.speed is None else short(each.speed))
+        for each in choices(found)
+    ]
+    return rows(*lines)
 
 
-def price(chip: str) -> float:
-    """Rent of a chip-hour where it is guessed from its price."""
-    return constants.default("price", "rent_per_buy_hour").value * catalog.find_chip(chip).value("price.buy")
+class Choice(NamedTuple):
+    """One way to spend the same cards."""
+
+    name: str
+    usd: float | None
+    speed: float | None
+
+
+def choices(found: Pools) -> list[Choice]:
+    """The mixed split and what the same number of cards does otherwise."""
+    both = Choice(
+        f"{found.prefill.count} H100 prefill, {found.decode.count} H20 decode",
+        found.cost_usd_per_million_output_tokens_all_in,
+        found.output_tokens_per_s_per_chip,
+    )
+    return [both] + [
+        Choice(each.name, each.cost_usd_per_million_output_tokens_all_in, each.output_tokens_per_s_per_chip)
+        for each in found.alternatives
+    ]
+
+
+@cache
+def designed() -> Design:
+    """The best chip under the rule of 2023 for a dense model."""
+    return clustercast.design(DENSE)
+
+
+def frontier() -> str:
+    """Real chips in per cent of the best that the rule allows."""
+    found = designed()
+    lines: list[tuple[str, ...]] = [("", "TPP", "memory TB/s", "within the rule", "training", "prefill", "decode")]
+    best = found.best["decode"].point
+    lines.append(
+        (
+            "**the best that the rule allows**",
+            f"{best.tpp:,.0f}",
+            f"{best.hbm_bytes_per_s / 1e12:.2f}",
+            "yes",
+            "100 %",
+            "100 %",
+            "100 %",
+        )
+    )
+    for each in found.standings:
+        shares = [each.share.get(job) for job in ("training", "prefill", "decode")]
+        lines.append(
+            (
+                each.point.name, f"{each.point.tpp:,.0f}", f"{each.point.hbm_bytes_per_s / 1e12:.2f}",
+                "yes" if each.point.holds else "no",
+                *("–" if share is None else f"{100.0 * share:.0f} %" for share in shares),
+            )
+        )  # fmt: skip
+    return rows(*lines)
+
+
+def almost() -> str:
+    """How near the frontier the H20 stands."""
+    h20 = next(each for each in designed().standings if each.point.name == "h20-96gb")
+    shares = [f"{percent(h20.share[job] or 0.0)} in {job}" for job in ("training", "prefill", "decode")]
+    return f"Of the best chip that the rule allows, the H20 reaches {', '.join(shares)}.\n"
+
+
+def lost() -> str:
+    """What each rule leaves of what silicon could do."""
+    sets = designed().rule_sets
+    names = {"2022": "October 2022", "2023": "October 2023", "letter": "with the letter of April 2025"}
+    lines: list[tuple[str, ...]] = [("best chip under", "training", "prefill", "decode")]
+    for key, name in names.items():
+        cells = []
+        for job in ("training", "prefill", "decode"):
+            now, free = sets[key][job].tokens_per_s, sets["none"][job].tokens_per_s
+            cells.append("–" if now is None or free is None else f"{100.0 * now / free:.0f} %")
+        lines.append((name, *cells))
+    return rows(*lines)
+
+
+def letter() -> str:
+    """What the letter takes from what the rule left."""
+    sets = designed().rule_sets
+    said = []
+    for job in ("training", "prefill", "decode"):
+        before, after = sets["2023"][job].tokens_per_s, sets["letter"][job].tokens_per_s
+        if before and after:
+            said.append(f"{100.0 * (after / before - 1.0):+.0f} % in {job}")
+    return f"The letter of April 2025 takes from what the rule of 2023 left: {', '.join(said)}.\n"
+
+
+def caps() -> str:
+    """What one more bound would cost the best chip."""
+    lines: list[tuple[str, ...]] = [("bound on", "at", "training", "prefill", "decode")]
+    for step in designed().cap_costs:
+        value = (
+            f"{step.value / 1e12:.2f} TB/s"
+            if step.cap in ("hbm_bandwidth", "io")
+            else (f"{step.value / 2**30:.0f} GiB" if step.cap == "hbm_capacity" else short(step.value))
+        )
+        cells = [
+            "–" if change is None else f"{100.0 * change:+.0f} %"
+            for change in (step.change.get(job) for job in ("training", "prefill", "decode"))
+        ]
+        lines.append((step.cap.replace("_", " "), value, *cells))
+    return rows(*lines)

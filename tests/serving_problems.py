@@ -6,7 +6,7 @@ import random
 import strategies
 
 from clustercast import records
-from clustercast.physics.serving import closed_loop
+from clustercast.physics.loop import closed_loop
 from clustercast.records import ServingJob, ServingPlan, ServingSetting
 from clustercast.studies.serving import search
 from clustercast.studies.serving.question import demand_of

@@ -91,6 +91,7 @@ PURE = {
     "overlap": "a share",
     "parallel": "a code",
     "params": "a count",
+    "parts": "a count",
     "pue": "a ratio",
     "ramp": "a weight",
     "ranks": "a count",
@@ -280,16 +281,39 @@ def arguments(rng: random.Random, function: Callable[..., Any]) -> dict[str, Any
         elif kind.__name__ == "Spread":
             made[name] = spread(rng.choice((1, 2, 8, 64, 512)), rng.choice((1, 2, 8)), setting.cluster)
         else:
-            fields = typing.get_type_hints(kind)
-            made[name] = kind(**{field: number(rng, field, each, drawn) for field, each in fields.items()})
+            made[name] = record(rng, kind, drawn)
     return made
+
+
+def record(rng: random.Random, kind: Any, drawn: strategies.Problem) -> Any:
+    """A record of plausible numbers, records within it too."""
+    fields = typing.get_type_hints(kind)
+    return kind(
+        **{
+            field: number(rng, field, each, drawn) if each in (int, float) else record(rng, each, drawn)
+            for field, each in fields.items()
+        }
+    )
 
 
 @cache
 def fields_of(function: Callable[..., Any]) -> tuple[str, ...]:
-    """The names of what a formula returns: the fields of its record, or its own."""
-    result = typing.get_type_hints(function)["return"]
-    return tuple(getattr(result, "_fields", ())) or (function.__name__,)
+    """The names of what a formula returns: the fields of its record, of records within it too, or its own."""
+    return names_in(function.__name__, typing.get_type_hints(function)["return"])
+
+
+def names_in(name: str, kind: Any) -> tuple[str, ...]:
+    """A name, or those of a record's numbers."""
+    if not hasattr(kind, "_fields"):
+        return (name,)
+    return tuple(each for field, inner in typing.get_type_hints(kind).items() for each in names_in(field, inner))
+
+
+def numbers_in(value: Any) -> tuple[float, ...]:
+    """A number, or those of a record and of records within it."""
+    if not isinstance(value, tuple):
+        return (value,)
+    return tuple(number for each in value for number in numbers_in(each))
 
 
 def wrong_fields(function: Callable[..., Any], bases: frozenset[str], n_draws: int = N_DRAWS) -> set[str]:
@@ -300,7 +324,7 @@ def wrong_fields(function: Callable[..., Any], bases: frozenset[str], n_draws: i
         given = arguments(rng, function)
         before = function(**given)
         after = function(**{name: rescaled(name, value, bases) for name, value in given.items()})
-        befores, afters = (each if isinstance(each, tuple) else (each,) for each in (before, after))
+        befores, afters = numbers_in(before), numbers_in(after)
         for name, old, new in zip(fields_of(function), befores, afters, strict=True):
             if not math.isclose(new, old * scale(name, bases), rel_tol=1e-9):
                 wrong.add(name)

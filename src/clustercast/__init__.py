@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from clustercast.estimates.result import Estimate
     from clustercast.studies.calibrate import Calibrated
     from clustercast.studies.compare import Comparison
+    from clustercast.studies.design import Design
     from clustercast.studies.fleet import Fleet
     from clustercast.studies.plan import PlanRanking
     from clustercast.studies.rules import RulesHistory, RulesResult, RulesTable
+    from clustercast.studies.sensitivity import Sensitivity
     from clustercast.studies.serving.crossover import Crossover
     from clustercast.studies.serving.pools import Pools
     from clustercast.studies.serving.result import ServeResult
@@ -37,6 +39,7 @@ __all__ = [
     "chips",
     "compare",
     "crossover",
+    "design",
     "estimate",
     "fabric",
     "fabrics",
@@ -48,6 +51,7 @@ __all__ = [
     "rules",
     "rules_history",
     "rules_table",
+    "sensitivity",
     "serve",
     "size_serve",
     "size_train",
@@ -157,7 +161,7 @@ def serve(
     rate: float | None = None,
     ttft_s: float | None = None,
     tpot_s: float | None = None,
-    percentile: int | None = None,
+    percentile: float | None = None,
     engine: str = "vllm",
     precision: str | None = None,
     plan: str = "",
@@ -180,7 +184,7 @@ def serve(
     lengths          instead of both, a CSV file with the columns input, output and, if need be, weight
     concurrency      load: requests in flight on all chips, each that ends replaced at once
     rate             load: requests per second at random times; only then are there percentiles
-    percentile       of requests that meet the objectives, 50, 90 or 99; None: their mean does
+    percentile       of requests that meet the objectives, like 90 or 99.5; None: their mean does
     plan             what is fixed: "tp=8,dp=4,ep=32,replicas=2,batch=96,chunk=8192"; the rest is searched
     hit_fraction     share of a prompt that the prefix cache holds
     accepted_tokens  that a step yields per sequence when it guesses n_drafts
@@ -348,7 +352,7 @@ def pools(
     rate: float | None = None,
     ttft_s: float | None = None,
     tpot_s: float | None = None,
-    percentile: int | None = None,
+    percentile: float | None = None,
     precision: str | None = None,
     prefill_precision: str | None = None,
     decode_precision: str | None = None,
@@ -373,8 +377,8 @@ def pools(
     n_chips     of both pools, split so that a token costs least; or prefill_count and decode_count
     rate        requests per second: the least rent that takes them, of n_chips at most; None: all chips, the most that
                 hold the objectives
-    ttft_s      objective on time to first token, tpot_s on each further one: on their means, or with percentile 50, 90
-                or 99 for so many requests in a hundred
+    ttft_s      objective on time to first token, tpot_s on each further one: on their means, or with percentile for
+                so many requests in a hundred
     precision, engine, fabric  of both pools, or of one with prefill_ or decode_ before it
     settings    "prefill-chip.hbm_bandwidth=6TB/s", "decode-chip.price_rent=1.1USD/h", "fabric.oversubscription=2"
     compare     judge either chip alone too, in one pool and in two
@@ -465,7 +469,7 @@ def size_serve(
     lengths: str | None = None,
     ttft_s: float | None = None,
     tpot_s: float | None = None,
-    percentile: int | None = None,
+    percentile: float | None = None,
     precision: str | None = None,
     plan: str = "",
     engine: str = "vllm",
@@ -473,12 +477,16 @@ def size_serve(
     n_drafts: float | None = None,
     accepted_tokens: float | None = None,
     fabric: str | None = None,
+    prefill_chip: str | None = None,
+    decode_chip: str | None = None,
     settings: tuple[str, ...] = (),
     calibration: "str | Path | Sequence[str | Path]" = (),
 ) -> "Size":
     """The fewest chips of each type that serve so many requests per second under objectives, arrivals at random.
 
     `serve` at the count meets them; one chip less does not. Other arguments are those of `serve`.
+
+    prefill_chip, decode_chip  one row more: prefill and decode in pools apart, the least rent that meets them
 
     Raises errors.WrongInput; errors.NoAnswer where no number of any of the chips is enough.
 
@@ -487,11 +495,19 @@ def size_serve(
     True
     """
     from clustercast.catalog import constants
-    from clustercast.studies.serving.split import settings_of
+    from clustercast.studies.serving.split import Side, settings_of
     from clustercast.studies.size import RateAsked
     from clustercast.studies.size import size_serve as fewest
 
     names = (chips,) if isinstance(chips, str) else tuple(chips)
+    pair = ("prefill-chip", "decode-chip") if prefill_chip and decode_chip else ()
+    own = settings_of(tuple(settings), (*names, *pair)) if (*names, *pair) else []
+    apart = None
+    if prefill_chip and decode_chip:
+        apart = (
+            Side(prefill_chip, None, "", precision, engine, fabric, own[-2]),
+            Side(decode_chip, None, "", precision, engine, fabric, own[-1]),
+        )
     asked = RateAsked(
         chips=names,
         model=model,
@@ -509,7 +525,8 @@ def size_serve(
         n_drafts=n_drafts,
         accepted_tokens=accepted_tokens,
         fabric=fabric,
-        settings=tuple(settings_of(tuple(settings), names)) if names else (),
+        settings=tuple(own[: len(names)]),
+        apart=apart,
     )
     with constants.using(calibration, settings):
         return fewest(asked)
@@ -555,6 +572,67 @@ def crossover(
     )  # fmt: skip
     with constants.using(calibration, settings):
         return compare(asked)
+
+
+def sensitivity(
+    chip: str,
+    model: str,
+    *,
+    of: "str | Sequence[str]" = ("days",),
+    method: str = "tornado",
+    n: int | None = None,
+    seed: int = 0,
+    parameters: "Sequence[str]" = (),
+    most: int | None = None,
+    replan: bool = False,
+    n_chips: int | None = None,
+    tokens: float | None = None,
+    global_batch: int | None = None,
+    seq_len: int | None = None,
+    precision: str | None = None,
+    plan: str = "",
+    input_len: int | None = None,
+    output_len: int | None = None,
+    batch: int | None = None,
+    fabric: str | None = None,
+    stack: str | None = None,
+    engine: str = "vllm",
+    settings: tuple[str, ...] = (),
+    calibration: "str | Path | Sequence[str | Path]" = (),
+) -> "Sensitivity":
+    """What moves the answer of `estimate`: numbers of hardware, workload, efficiency, reliability, power and price.
+
+    of          outputs, all of training (days, step, mfu, cost, ...) or all of serving (tpot, ttft, tokens, ...)
+    method      "tornado": each number alone at both ends of its range; "morris": elementary effects of all together;
+                "sobol": shares of the answer's variance, alone, in all and by pairs
+    n           model evaluations, about, of morris and sobol
+    parameters  names, "chip.flops=100TFLOP/s..200TFLOP/s", "job.pue=10%", groups ("hardware"), "all"; empty: what has
+                a range in the catalogue and was not given
+    most        numbers that sobol takes and `replan` tries, those that move the answer most
+    replan      tornado: also search the plan again at the ends
+
+    Other arguments are those of `estimate`. The plan is held, at samples where memory cannot hold it too; `infeasible`
+    says how many those are.
+
+    Raises errors.WrongInput (exit status 2 of the command line), errors.NoAnswer (3).
+
+    >>> found = sensitivity("h20", "llama-3.1-8b", n_chips=8, plan="tp=1,pp=1,cp=1,dp=8", parameters=["hardware"])
+    >>> found.outputs[0].effects[0].parameter
+    'chip.flops'
+    """
+    from clustercast.catalog import constants
+    from clustercast.estimates.question import Asked
+    from clustercast.studies.sensitivity import SensitivityAsked
+    from clustercast.studies.sensitivity import sensitivity as study
+
+    question = Asked(
+        chip, model, n_chips, tokens, global_batch, seq_len, precision, plan,
+        input_len, output_len, batch, fabric, stack, engine, tuple(settings),
+    )  # fmt: skip
+    outputs = (of,) if isinstance(of, str) else tuple(of)
+    asked = SensitivityAsked(question, outputs, method, n, seed, tuple(parameters), most, replan)
+    with constants.using(calibration, settings):
+        return study(asked)
 
 
 def chips() -> list[str]:
@@ -675,6 +753,7 @@ def fleet(
     precision: str | None = None,
     input_len: int | None = None,
     output_len: int | None = None,
+    tpot_s: float | None = None,
     engine: str = "vllm",
     on: "date | None" = None,
 ) -> "Fleet":
@@ -694,7 +773,56 @@ def fleet(
     from clustercast.studies.fleet import FleetAsked, chips_of
     from clustercast.studies.fleet import fleet as count
 
-    return count(FleetAsked(chips_of(chips), reference, model, n_chips, precision, input_len, output_len, engine, on))
+    return count(
+        FleetAsked(chips_of(chips), reference, model, n_chips, precision, input_len, output_len, tpot_s, engine, on)
+    )
+
+
+def design(
+    model: str = "llama-3.1-70b",
+    *,
+    rule: str = "",
+    on: "date | None" = None,
+    caps: tuple[str, ...] = (),
+    purpose: str = "serving",
+    memory: str = "hbm3",
+    node: str = "4n",
+    n_dies: int = 1,
+    base: str | None = None,
+    chips: "Sequence[str]" = (),
+    n_chips: int | None = None,
+    precision: str | None = None,
+    input_len: int | None = None,
+    output_len: int | None = None,
+    tpot_s: float | None = None,
+    engine: str = "vllm",
+    brief: bool = False,
+) -> "Design":
+    """The best chip that a rule or a cap still allows, where real chips stand, and what each bound costs.
+
+    rule      a rule set: none, 2022, 2023 (if empty), letter, 2026, safe; or `on`: what is in force on a day
+    caps      bounds of one's own: "hbm_bandwidth=1.4TB/s", "tpp=1600", "pd=2", "io=600GB/s", "hbm_capacity=48GiB",
+              "hbm_bandwidth+io=1.7TB/s", "die_area=600mm2", "power=300W", "cost=3000USD"
+    purpose   training, prefill, decode, or serving: prompts and answers on the same chip
+    memory    hbm2e, hbm3, hbm3e, hbm4; node: 4n, 7nm; n_dies: large dies of a package
+    base      the chip whose kernels a design has; None: between the H20 and the H100, by its compute
+    chips     real chips beside it; empty: a usual dozen
+    brief     the best chip alone
+
+    Raises errors.WrongInput, and errors.NoAnswer where no chip is within the limits.
+
+    >>> found = design(brief=True)
+    >>> round(found.point.tpp), found.point.bound_by
+    (2400, ('TPP', '6 memory stacks', 'links'))
+    """
+    from clustercast.studies.design import DesignAsked
+    from clustercast.studies.design import design as study
+
+    asked = DesignAsked(
+        model, rule, on, tuple(caps), purpose, memory, node, n_dies, base, tuple(chips), n_chips, precision,
+        input_len, output_len, tpot_s, engine, brief,
+    )  # fmt: skip
+    return study(asked)
 
 
 def validate(

@@ -324,6 +324,7 @@ class ServingJob(NamedTuple):
     hit_fraction: float = 0.0  # of a prompt that the prefix cache holds
     input_square_factor: float = 1.0  # mean square of the lengths over the square of their mean: 1 where all are equal
     output_square_factor: float = 1.0
+    n_waves: float = 0.0  # requests of each client, the first of which all come at once; 0: the steady state alone
 
 
 class ServingPrecision(NamedTuple):

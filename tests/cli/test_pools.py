@@ -42,7 +42,7 @@ def test_half_a_question_is_refused(cli: Cli) -> None:
     assert "--decode-chip is missing" in cli("serve", "--prefill-chip", "h100", "--model", "8B").err
     assert "--concurrency is for one pool" in cli(*ASKED, "--concurrency", "4").err
     assert "--chip is missing" in cli("serve", "--model", "8B").err
-    assert cli(*ASKED, "--percentile", "95").status == 2
+    assert cli(*ASKED, "--percentile", "100").status == 2
     assert "is for pools apart" in cli("serve", "--chip", "h100", "--model", "8B", "--decode-count", "4").err
 
 

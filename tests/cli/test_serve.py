@@ -102,6 +102,16 @@ def test_arrivals_have_percentiles(cli: Cli) -> None:
     assert document["tpot_ms"] < slower["tpot_ms"]
 
 
+@pytest.mark.parametrize("percentile", ["75", "p99.5"])
+def test_objectives_hold_at_any_percentile(cli: Cli, percentile: str) -> None:
+    document = cli(*ARRIVALS, "--percentile", percentile, "--ttft", "2s", "--tpot", "30ms", "--json").document
+    assert document["objectives"]["percentile"] == float(percentile.removeprefix("p"))
+    assert document["ttft_p50_ms"] < document["ttft_percentile_ms"] <= 2000
+    assert document["tpot_ms"] < document["tpot_percentile_ms"] <= 30
+    assert cli(*ARRIVALS, "--percentile", "100").status == 2
+    assert cli(*ARRIVALS, "--percentile", "0").status == 2
+
+
 def test_cached_prefixes_and_right_guesses_pay(cli: Cli) -> None:
     plain = cli(*LARGE, *FIXED, "--json").document
     cached = cli(*LARGE, *FIXED, "--prefix-hit", "0.5", "--json").document
@@ -181,7 +191,19 @@ def test_a_simulation_stands_beside_the_formulas(cli: Cli, load: tuple[str, str]
 def test_lengths_of_a_file_are_simulated(cli: Cli, tmp_path: Path) -> None:
     file = tmp_path / "lengths.csv"
     file.write_text("input,output,weight\n100,10,3\n2000,200,1\n")
-    asked = ("serve", "--chip", "h100", "--model", "llama-3.1-8b", "--count", "1", "--rate", "4", "--lengths", str(file))
+    asked = (
+        "serve",
+        "--chip",
+        "h100",
+        "--model",
+        "llama-3.1-8b",
+        "--count",
+        "1",
+        "--rate",
+        "4",
+        "--lengths",
+        str(file),
+    )
     document = cli(*asked, "--simulate", "250", "--plan", "chunk=8192", "--json").document
     assert document["simulation"]["output_tokens_per_s"] == pytest.approx(4 * 57.5, rel=0.3)
 

@@ -52,3 +52,16 @@ def test_half_a_question_is_refused(cli: Cli) -> None:
     assert "--days is missing" in cli("size", "--train", "--chip", "h100", "--model", "8B").err
     assert "--rate is for --serve" in cli(*TRAIN, "--chip", "h100", "--rate", "3").err
     assert cli(*TRAIN, "--chip", "").status == 2
+    assert "--rate is for --serve" in cli("size", "--train", "--chip", "h100", "--model", "8B", "--rate", "3").err
+    assert "--chip is missing" in cli(*SERVE).err
+    assert "--decode-chip is missing" in cli(*SERVE, "--prefill-chip", "h100").err
+
+
+def test_pools_apart_are_a_row(cli: Cli) -> None:
+    asked = (*SERVE[:-2], "--prefill-chip", "h100", "--decode-chip", "h20", "--set", "decode-chip.price_rent=1USD/h")
+    document = cli(*asked, "--json").document
+    (row,) = document["rows"]
+    assert row["chip"] == "h100-sxm5-80gb + h20-96gb"
+    assert row["prefill_count"] + row["decode_count"] == row["count"]
+    done = cli(*asked)
+    assert max(map(len, done.out.splitlines())) <= 80

@@ -142,11 +142,11 @@ def test_a_plan_that_is_given_is_the_plan_that_is_answered() -> None:
         ),
         (
             Asked("h100", "llama-3.1-70b", settings=("chip.hbm_bandwidth",)),
-            "--set chip.hbm_bandwidth: expected chip.<key>=<value>, fabric.<key>=<value> or job.<key>=<value>",
+            "--set chip.hbm_bandwidth: expected <owner>.<key>=<value> with one of chip, fabric, engine, job",
         ),
         (
             Asked("h100", "llama-3.1-70b", settings=("model.x=1",)),
-            "--set model.x=1: expected chip.<key>=<value>, fabric.<key>=<value> or job.<key>=<value>",
+            "--set model.x=1: expected <owner>.<key>=<value> with one of chip, fabric, engine, job",
         ),
     ],
 )

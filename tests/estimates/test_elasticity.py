@@ -10,7 +10,8 @@ from strategies import Problem, problems
 
 from clustercast.estimates.elasticity import RESOURCES, elasticity, improved, improved_serving, limiting
 from clustercast.physics.examples import SERVING_SETTING, SETTING
-from clustercast.physics.serving import closed_loop, decode_pool, prefill_pool, static_batch
+from clustercast.physics.loop import closed_loop
+from clustercast.physics.serving import decode_pool, prefill_pool, static_batch
 from clustercast.physics.training import training_step
 from clustercast.records import Load, Setting
 

@@ -16,16 +16,16 @@ from clustercast.physics.examples import SERVING_PLAN, SERVING_SETTING
 from clustercast.physics.queueing import (
     Demand,
     Prompts,
-    Steady,
+    below_share,
     cached_tokens,
     closed_queue,
     crowd,
     cycle,
     gamma_quantile_s,
-    long_cycle,
+    line,
+    long_rhythm,
     n_batch_services,
     n_decode_steps,
-    n_left_behind,
     n_pieces,
     n_prefill_turns,
     n_services,
@@ -34,8 +34,12 @@ from clustercast.physics.queueing import (
     open_loop,
     prefill_budget_tokens,
     saturation_requests_per_s,
-    short_cycle,
+    short_rhythm,
     single_server_wait_s,
+    strata_of,
+    stratum_share,
+    tpot_percentile_s,
+    ttft_percentile_s,
     turn,
 )
 from clustercast.physics.serving import decode_pass, prefill_pass
@@ -77,13 +81,6 @@ def test_one_server_with_exponential_service_waits_as_the_textbook_says(load: fl
 
 def test_a_server_at_full_load_never_ends() -> None:
     assert single_server_wait_s(1.0, 1.0, 1.0) == math.inf
-    assert n_left_behind(1.0, 4.0) == math.inf
-
-
-@given(load=st.floats(0.05, 0.95), places=st.floats(1.0, 50.0))
-def test_more_places_leave_fewer_behind(load: float, places: float) -> None:
-    assert n_left_behind(load, places + 1.0) * (places + 1.0) <= n_left_behind(load, places) * places * (1 + 1e-12)
-    assert math.isclose(n_left_behind(load, 1.0), n_left_behind(load, 1.0 - 1e-12), rel_tol=1e-9)
 
 
 def test_services_are_whole_for_fixed_sizes_and_geometric_for_exponential_ones() -> None:
@@ -205,22 +202,79 @@ def test_steps_without_work_of_their_own_follow_as_a_busy_period(rate: float, st
     # every prefill step as long as any other: each brings another with the same chance
     some = 1.0 - math.exp(-rate * start)
     again = 1.0 - math.exp(-rate)
-    assert math.isclose(n_prefill_turns(rate, start, 1.0, 0.0), some / (1.0 - again), rel_tol=1e-9)
+    assert math.isclose(
+        n_prefill_turns(rate, start, 1.0, Prompts(0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1e9, 0.0, 1.0)),
+        some / (1.0 - again),
+        rel_tol=1e-9,
+    )
 
 
-def test_a_long_prompt_is_a_customer_of_one_server() -> None:
+def prompts_of(fixed_s: float, prompt_s: float, places: float) -> Prompts:
+    """Steps of a second without prompts, and so long with them."""
+    return Prompts(1.0, fixed_s, prompt_s, 0.0, 0.0, fixed_s + prompt_s * places, places, 0.0, 1.0)
+
+
+@given(load=st.floats(0.05, 0.9))
+def test_prompts_much_longer_than_a_step_wait_as_before_one_server(load: float) -> None:
     demand = FIXED._replace(input_len=32768.0)
-    cost = Prompts(1.0, 0.0, 8.0, 0.0, 0.0, 2.0, 0.25)
-    done = long_cycle(0.05, 4.0, cost, demand, IN_TURNS)
-    assert math.isclose(done.first_s, 8.0 + single_server_wait_s(0.05, 8.0, 1.0) + 0.5 * 0.6)
-    assert math.isclose(done.token_s, 1.0 / 0.6)
-    assert long_cycle(0.05, 4.0, cost, demand, RIDING).token_s < done.token_s
+    cost = prompts_of(0.0, 8.0, 0.001)
+    steps = long_rhythm(load / 8.0, 0.0, cost, demand)
+    assert math.isclose(steps.idle_fraction, 1.0 - load, rel_tol=1e-6)
+    rest_s = 0.5 * load * (steps.step_s + steps.deviation_s * steps.deviation_s / steps.step_s)
+    waits = line(load / 8.0, rest_s, cost, 1.0)
+    assert math.isclose(waits.wait_s, 8.0 + single_server_wait_s(load / 8.0, 8.0, 1.0), rel_tol=0.05)
 
 
-def test_prompts_in_short_steps_slow_a_token_by_their_work() -> None:
-    cost = Prompts(1.0, 1.0, 0.5, 0.0, 0.0, 10.0, 20.0)
-    done = short_cycle(0.4, 4.0, 1.0, cost, FIXED, RIDING)
-    assert math.isclose(done.token_s, 1.0 / (1.0 - 0.4 * 0.5), rel_tol=1e-6)
+@given(load=st.floats(0.01, 0.98), places=st.floats(0.2, 60.0), square=st.floats(1.0, 3.0))
+def test_work_in_line_obeys_littles_law(load: float, places: float, square: float) -> None:
+    cost = prompts_of(0.5, 0.25, places)
+    rate = load * places / cost.whole_s
+    waits = line(rate, 0.5 * load * cost.whole_s, cost, square)
+    assert waits.wait_s >= waits.rest_s
+    assert 0.0 <= waits.n_beside <= places
+    least = rate * waits.rest_s
+    assert least * (1 - 1e-9) <= waits.n_ahead <= (least + load * 0.5 * square) / (1.0 - load) * (1 + 1e-9)
+
+
+def test_a_decode_step_is_lengthened_by_the_work_of_prompts_alone_where_they_add_no_more() -> None:
+    steps = short_rhythm(0.4, 4.0, prompts_of(1.0, 0.5, 20.0), FIXED)
+    assert math.isclose(steps.step_s, 1.0 / (1.0 - 0.4 * 0.5), rel_tol=1e-6)
+
+
+@SETTINGS
+def test_percentiles_of_any_share_rise_and_agree_with_those_named(setting: ServingSetting) -> None:
+    demand = FIXED._replace(input_square_factor=1.6, input_strata=strata_of(1.6), output_strata=strata_of(1.0))
+    done = open_loop(0.5 * saturation_requests_per_s(demand, setting, SERVING_PLAN), demand, setting, SERVING_PLAN)
+    shares = (0.01, 0.1, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
+    for percentile in (ttft_percentile_s, tpot_percentile_s):
+        times = [percentile(share, done.shape, demand) for share in shares]
+        assert times == sorted(times)
+        assert times[0] < times[-1]
+    assert ttft_percentile_s(0.5, done.shape, demand) == done.ttft_p50_s
+    assert ttft_percentile_s(0.99, done.shape, demand) == done.ttft_p99_s
+    assert tpot_percentile_s(0.9, done.shape, demand) == done.tpot_p90_s
+
+
+@given(square=st.floats(1.0, 4.0))
+def test_strata_average_to_the_mean_and_rise(square: float) -> None:
+    strata = strata_of(square)
+    assert math.isclose(math.fsum(stratum_share(i) * strata[i] for i in range(5)), 1.0, rel_tol=1e-12)
+    assert list(strata) == sorted(strata)
+
+
+def test_shares_of_a_gamma_variable_are_near_those_of_an_exponential() -> None:
+    for value in (0.2, 0.7, 1.0, 2.0, 4.0):
+        assert math.isclose(below_share(value, 0.0, 1.0, 1.0), -math.expm1(-value), abs_tol=0.012)
+
+
+@SETTINGS
+def test_saturation_is_where_slots_or_prefill_end(setting: ServingSetting) -> None:
+    slots = n_slots_of(FIXED, setting, SERVING_PLAN)
+    most = saturation_requests_per_s(FIXED, setting, SERVING_PLAN)
+    step_s = turn(slots, cached_tokens(FIXED), 0.0, 0.0, 0.0, 0.0, setting, SERVING_PLAN).taken_s
+    assert most < slots / (n_decode_steps(FIXED) * step_s)
+    fewer = setting._replace(engine=setting.engine._replace(max_batch=8.0))
+    assert saturation_requests_per_s(FIXED, fewer, SERVING_PLAN) < most
 
 
 @given(question=questions())
@@ -242,6 +296,8 @@ def test_compiled_equals_plain_bit_for_bit() -> None:
             demand = demand_of(question)
             setting, _, plan = question
             rate = rng.uniform(0.1, 0.9) * saturation_requests_per_s(demand, setting, plan)
-            out = np.zeros((1, len(Steady._fields)))
+            done = open_loop(rate, demand, setting, plan)
+            expected = (*done[:-1], *done.shape)
+            out = np.zeros((1, len(expected)))
             driver(rate, demand, setting, plan, out)
-            assert tuple(out[0]) == tuple(open_loop(rate, demand, setting, plan))
+            assert tuple(out[0]) == expected

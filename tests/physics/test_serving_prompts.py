@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import Served, questions
 
-from clustercast.physics.serving import closed_loop, mean_cached_tokens, new_tokens, prefill_pass, prompts_pass
+from clustercast.physics.loop import closed_loop
+from clustercast.physics.serving import mean_cached_tokens, new_tokens, prefill_pass, prompts_pass
 
 SLACK = 1.0 + 1e-9
 FEWER_HEADS = 1.001  # long prompts stand for fewer sequences, each of which has one row in the head

@@ -7,12 +7,13 @@ import pytest
 
 import clustercast
 from clustercast.errors import NoAnswer, WrongInput
-from clustercast.studies.serving.question import ServeAsked
+from clustercast.studies.serving.pools import pools
+from clustercast.studies.serving.question import ServeAsked, like
 from clustercast.studies.serving.result import serve
+from clustercast.studies.serving.split import PoolsAsked, Side
 from clustercast.studies.size import Counts, RateAsked, TrainAsked, Trial, fewest, size_serve, size_train
 
 TRAIN = {"tokens": 2e11, "plan": "tp=1,pp=1,cp=1"}
-RATE = RateAsked(("h100",), "llama-3.1-8b", 400.0, 1024, 128, plan="pp=1")
 
 
 def test_counts_are_parts_of_a_domain_then_whole_domains() -> None:
@@ -96,23 +97,60 @@ def test_days_that_no_number_reaches_are_refused_with_the_least() -> None:
     assert error.value.numbers["least_days"] > 0.01  # type: ignore[operator]
 
 
-def forward(count: int) -> bool:
-    asked = ServeAsked(
-        "h100", RATE.model, count, RATE.input_len, RATE.output_len, rate=RATE.rate, ttft_s=2.0, tpot_s=0.05, plan="pp=1"
-    )
+def meets(asked: RateAsked, count: int) -> bool:
     try:
-        done = serve(asked)
+        done = serve(like(asked, chip=asked.chips[0], n_chips=count, settings=()))
     except NoAnswer:
         return False
-    return done.ttft_ms <= 2000 and done.tpot_ms <= 50
+    names = ("ttft_p90_ms", "tpot_p90_ms") if asked.percentile else ("ttft_ms", "tpot_ms")
+    limits = 1e3 * (asked.ttft_s or 2.0), 1e3 * (asked.tpot_s or 0.05)
+    assert all(getattr(done, name) <= limit for name, limit in zip(names, limits, strict=True))
+    return True
 
 
 @pytest.mark.slow
-def test_serving_agrees_with_the_forward_answer() -> None:
-    row = size_serve(RATE).rows[0]
+@pytest.mark.parametrize("seed", range(6))
+def test_serving_agrees_with_the_forward_answer(seed: int) -> None:
+    rng = random.Random(seed)
+    asked = RateAsked(
+        (rng.choice(["h100", "h20", "v100"]),),
+        "llama-3.1-8b",
+        round(10.0 ** rng.uniform(0.0, 2.6), 1),
+        rng.choice([512, 4096]),
+        rng.choice([64, 512]),
+        ttft_s=rng.choice([0.5, 2.0]),
+        tpot_s=rng.choice([0.03, 0.1]),
+        percentile=rng.choice([None, 90]),
+        plan=rng.choice(["pp=1", "chunk=8192"]),
+    )
+    row = size_serve(asked).rows[0]
     assert row.count is not None
-    assert forward(row.count)
-    assert not forward(row.count - row.granule)
+    assert meets(asked, row.count)
+    assert row.count == 1 or not meets(asked, row.count - row.granule)
+    assert row.count_low is not None
+    assert row.count_high is not None
+    assert row.count_low <= row.count <= row.count_high
+
+
+def test_power_is_that_of_all_chips_as_busy_as_they_are() -> None:
+    row = size_serve(RateAsked(("h100",), "llama-3.1-8b", 20.0, 1024, 128, plan="tp=1,pp=1")).rows[0]
+    done = serve(ServeAsked("h100", "llama-3.1-8b", row.count, 1024, 128, rate=20.0, plan=row.plan_text))
+    assert row.power_mw is not None
+    joules = (done.energy_j_per_input_token or 0.0) * done.input_tokens_per_s
+    joules += (done.energy_j_per_output_token or 0.0) * done.output_tokens_per_s
+    assert math.isclose(1e6 * row.power_mw, joules, rel_tol=1e-9)
+
+
+def test_pools_apart_have_a_row_of_the_least_rent() -> None:
+    sides = Side("h100", plan="tp=1,pp=1"), Side("h20", plan="tp=1,pp=1")
+    asked = RateAsked((), "llama-3.1-8b", 20.0, 4096, 512, apart=sides)
+    (row,) = size_serve(asked).rows
+    assert (row.prefill_count or 0) + (row.decode_count or 0) == row.count
+    assert row.count is not None
+    whole = PoolsAsked("llama-3.1-8b", *sides, count=row.count, input_len=4096, output_len=512, rate=20.0)
+    found = pools(whole, compare=False)
+    assert (found.prefill.count, found.decode.count) == (row.prefill_count, row.decode_count)
+    assert math.isclose(24.0 * found.usd_per_hour, row.cost_usd_per_day or 0.0)
     assert row.count_low is not None
     assert row.count_high is not None
     assert row.count_low <= row.count <= row.count_high

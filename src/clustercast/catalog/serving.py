@@ -1,8 +1,9 @@
 """What serving depends on, from profiles and data files: number formats by part, engines by name and date."""
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from clustercast import records
+from clustercast import records, units
 from clustercast.catalog import build, constants, overlay
 from clustercast.catalog.chips import ChipProfile
 from clustercast.catalog.constants import Constant, constant, named, table
@@ -55,6 +56,38 @@ def engine(name: str, family: str = "", chip: str = "") -> EngineProfile:
     found = {field: constant(fields[field], field, data["sources"]) for field in records.Engine._fields}
     record = records.as_declared(records.Engine(**{field: number.value for field, number in found.items()}))
     return EngineProfile(name, entry["title"], entry["load"], entry.get("settled", True), record, found)
+
+
+SHARES: Final = ("fraction", "share", "ceiling", "overlap")  # last words of what lies between 0 and 1
+MAY_BE_NONE: Final = ("grouped_fraction", "imbalance", "experts", "overlap", "share", "core_fraction", "_s", "bytes")
+
+
+def with_settings(profile: EngineProfile, settings: Sequence[str]) -> EngineProfile:
+    """The engine with every setting like "engine.expert_imbalance=0.7" in place of its own number.
+
+    Names are those of records.Engine, times with or without their "_s". Settings of anything else are passed over.
+    Raises WrongInput for an unknown name, a wrong unit, a number that cannot be.
+    """
+    found = dict(profile.constants)
+    known = {name: field for field in records.Engine._fields for name in (field, field.removesuffix("_s"))}
+    for setting in settings:
+        target, _, text = setting.partition("=")
+        whose, _, key = target.strip().partition(".")
+        if whose != "engine":
+            continue
+        field = known[key] if key in known else named("number of an engine", key, known)
+        dimension = "seconds" if field.endswith("_s") else "bytes" if field.endswith("bytes") else "count"
+        try:
+            value = units.parse(text.strip(), dimension)
+        except ValueError as error:
+            raise WrongInput(f"--set {target.strip()}: {error}") from None
+        if field.endswith(SHARES) and value > 1.0:
+            raise WrongInput(f"--set {target.strip()}: expected a share of at most 1, got {text.strip()}")
+        if value < 0.0 or (value == 0.0 and not field.endswith(MAY_BE_NONE)):
+            raise WrongInput(f"--set {target.strip()}: expected more than 0, got {text.strip()}")
+        found[field] = Constant(value, value, value, "given", "--set", "--set")
+    record = records.Engine(**{field: number.value for field, number in found.items()})
+    return profile._replace(record=records.as_declared(record), constants=found)
 
 
 def engine_of_row(name: str, date: str, family: str, chip: str = "") -> tuple[EngineProfile, str]:

@@ -12,11 +12,13 @@ from clustercast.cli import (
     catalog,
     compare,
     crossover,
+    design,
     estimate,
     failures,
     fleet,
     plan,
     rules,
+    sensitivity,
     serve,
     size,
     validate,
@@ -35,6 +37,7 @@ app.command()(plan.plan)
 app.command()(serve.serve)
 app.command()(compare.compare)
 app.command()(why.why)
+app.command()(sensitivity.sensitivity)
 app.command()(crossover.crossover)
 app.command()(size.size)
 app.command()(calibrate.calibrate)
@@ -42,6 +45,7 @@ app.add_typer(catalog.chips, name="chips")
 app.add_typer(catalog.models, name="models")
 app.add_typer(catalog.fabrics, name="fabrics")
 app.command()(rules.rules)
+app.command()(design.design)
 app.command()(fleet.fleet)
 app.command()(validate.validate)
 
@@ -114,8 +118,8 @@ def _process(arguments: Sequence[str]) -> int:
     import gc
 
     gc.disable()  # short-lived: collecting cycles costs more than it frees
-    # numba would import scipy to look for a BLAS that no formula calls: 0.2 s; only calibrating fits anything
-    hidden = "calibrate" not in arguments and "scipy" not in sys.modules
+    # numba would import scipy to look for a BLAS that no formula calls: 0.2 s; calibrate and SALib need it
+    hidden = not {"calibrate", "sensitivity"} & set(arguments) and "scipy" not in sys.modules
     if hidden:
         sys.modules["scipy"] = None  # type: ignore[assignment]
     try:

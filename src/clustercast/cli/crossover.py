@@ -16,7 +16,8 @@ Contexts = Annotated[
     typer.Option("--isl", metavar="N,N,...", help="Context lengths in tokens. Default: powers of two, 1k to 128k."),
 ]
 OtherPrecision = Annotated[
-    str | None, typer.Option("--other-precision", metavar="P", help="Precision recipe of the other chip.")
+    str | None,
+    typer.Option("--other-precision", metavar="P", help="Precision recipe of the other chip, if not the same."),
 ]
 Set = Annotated[
     list[str] | None,

@@ -20,6 +20,7 @@ Model = Annotated[
 Count = Annotated[
     str | None, typer.Option("--count", metavar="N", help="Chips of one cluster in training. Default: 1,024.")
 ]
+Tpot = Annotated[str | None, typer.Option("--tpot", metavar="TIME", help="Objective of decode. Default: 50ms.")]
 On = Annotated[str | None, typer.Option("--on", metavar="DATE", help="Caps in force on a day. Default: today.")]
 Csv = Annotated[str | None, typer.Option("--csv", metavar="FILE", help="Write the equivalents as CSV; - prints them.")]
 
@@ -33,6 +34,7 @@ def fleet(
     precision: options.Precision = None,
     isl: options.Isl = None,
     osl: options.Osl = None,
+    tpot: Tpot = None,
     engine: options.Engine = "vllm",
     on: On = None,
     csv: Csv = None,
@@ -50,6 +52,7 @@ def fleet(
         precision=precision,
         input_len=options.whole("--isl", isl),
         output_len=options.whole("--osl", osl),
+        tpot_s=options.seconds("--tpot", tpot),
         engine=engine,
         on=options.day("--on", on),
     )

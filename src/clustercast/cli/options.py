@@ -127,15 +127,15 @@ def whole(option: str, text: str | None) -> int | None:
     return int(value)
 
 
-def percentile(option: str, text: str | None) -> int | None:
-    """A percentile as 90 or p90; none for the mean.
+def percentile(option: str, text: str | None) -> float | None:
+    """A percentile as 90 or p99.5; none for the mean.
 
     >>> percentile("--percentile", "p90"), percentile("--percentile", "mean")
-    (90, None)
+    (90.0, None)
     """
     if text is None or text.lower() == "mean":
         return None
-    return whole(option, text.lower().removeprefix("p"))
+    return count(option, text.lower().removeprefix("p"))
 
 
 def names(option: str, text: str) -> tuple[str, ...]:

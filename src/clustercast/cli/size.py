@@ -5,13 +5,14 @@ from typing import Annotated
 import typer
 
 from clustercast import errors
-from clustercast.cli import options
+from clustercast.cli import options, pools
 from clustercast.cli import serve as serving
 
 Train = Annotated[bool, typer.Option("--train", help="How many chips finish training in --days.")]
 Serve = Annotated[bool, typer.Option("--serve", help="How many chips serve --rate under --ttft and --tpot.")]
 Chips = Annotated[
-    str, typer.Option("--chip", metavar="NAME,NAME,...", help="Chips to size, each alone: names, aliases or paths.")
+    str | None,
+    typer.Option("--chip", metavar="NAME,NAME,...", help="Chips to size, each alone: names or paths."),
 ]
 Days = Annotated[str | None, typer.Option("--days", metavar="DAYS", help="Training: finished in so many days.")]
 Rate = Annotated[str | None, typer.Option("--rate", metavar="N", help="Serving: requests per second, at random times.")]
@@ -32,9 +33,9 @@ Set = Annotated[
 
 
 def size(
-    chip: Chips,
     model: options.Model,
     *,
+    chip: Chips = None,
     train: Train = False,
     serve: Serve = False,
     days: Days = None,
@@ -53,6 +54,8 @@ def size(
     prefix_hit: options.PrefixHit = "0",
     accept: options.Accept = None,
     draft: options.Draft = None,
+    prefill_chip: pools.PrefillChip = None,
+    decode_chip: pools.DecodeChip = None,
     precision: options.Precision = None,
     plan: options.Plan = "",
     set_: Set = None,
@@ -66,18 +69,23 @@ def size(
 
     if train == serve:
         raise errors.WrongInput("size: say --train or --serve, one of the two", hint="size --train --days 90")
-    given = days if train else rate
-    if given is None:
-        raise errors.WrongInput("--days is missing" if train else "--rate is missing")
     training_only = {"--days": days, "--tokens": tokens, "--gbs": gbs, "--seq": seq, "--stack": stack}
     serving_only = {
         "--rate": rate, "--isl": isl, "--osl": osl, "--lengths": lengths, "--ttft": ttft, "--tpot": tpot,
-        "--percentile": percentile, "--accept": accept, "--draft": draft,
+        "--percentile": percentile, "--accept": accept, "--draft": draft, "--prefill-chip": prefill_chip,
+        "--decode-chip": decode_chip,
     }  # fmt: skip
     for option, value in (serving_only if train else training_only).items():
         if value is not None:
             raise errors.WrongInput(f"{option} is for {'--serve' if train else '--train'}")
-    names = tuple(part.strip() for part in chip.split(",") if part.strip())
+    given = days if train else rate
+    if given is None:
+        raise errors.WrongInput("--days is missing" if train else "--rate is missing")
+    if prefill_chip is not None or decode_chip is not None:
+        pools.check(prefill_chip, decode_chip, {})
+    elif chip is None:
+        raise errors.WrongInput("--chip is missing", hint="or --prefill-chip and --decode-chip for pools apart")
+    names = () if chip is None else options.names("--chip", chip)
     settings = tuple(set_ or ())
     if train:
         result = clustercast.size_train(
@@ -112,6 +120,8 @@ def size(
             accepted_tokens=options.count("--accept", accept),
             n_drafts=options.count("--draft", draft),
             fabric=fabric,
+            prefill_chip=prefill_chip,
+            decode_chip=decode_chip,
             settings=settings,
             calibration=tuple(calibration or ()),
         )

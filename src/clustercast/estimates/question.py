@@ -1,7 +1,7 @@
 """From what the user asked to everything that the answer needs, with each default said."""
 
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from clustercast import catalog, records
 from clustercast.catalog import build, constants, serving
@@ -164,7 +164,7 @@ def fill(asked: Asked) -> Question:
         warnings.append(f"{model.name} is {model.status}, not confirmed: {model.full_name}")
     if chip.status != "shipping":
         warnings.append(f"{chip.name} is {chip.status}: its numbers are not from a product one can buy")
-    engine = serving.engine(asked.engine, chip.family, chip.name)
+    engine = serving.with_settings(serving.engine(asked.engine, chip.family, chip.name), asked.settings)
     measured, unused = applied(chip, fabric, silicon.recipe.formats.values(), stack.name, engine.name)
     warnings += unused
     return Question(
@@ -189,6 +189,7 @@ def fill(asked: Asked) -> Question:
     )
 
 
+OWNERS: Final = ("chip", "fabric", "engine", "job")  # of what `--set` changes
 Profile = TypeVar("Profile", catalog.ChipProfile, catalog.FabricProfile)
 
 
@@ -201,9 +202,9 @@ def _set(profile: Profile, owner: str, settings: tuple[str, ...]) -> Profile:
         if target.strip() in given:
             raise WrongInput(f"--set {target.strip()} is given twice")
         given.add(target.strip())
-        if not equals or not text.strip() or not dot or whose not in ("chip", "fabric", "job"):
+        if not equals or not text.strip() or not dot or whose not in OWNERS:
             raise WrongInput(
-                f"--set {setting}: expected chip.<key>=<value>, fabric.<key>=<value> or job.<key>=<value>",
+                f"--set {setting}: expected <owner>.<key>=<value> with one of {', '.join(OWNERS)}",
                 hint="--set chip.hbm_bandwidth=6TB/s",
             )
         if whose == owner:

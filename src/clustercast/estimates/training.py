@@ -4,7 +4,7 @@ import math
 import time
 
 from clustercast import records, units
-from clustercast.catalog import constants
+from clustercast.catalog import constants, overlay
 from clustercast.errors import NoAnswer, Number, WrongInput
 from clustercast.estimates import interval
 from clustercast.estimates.elasticity import elasticity, improved, limiting
@@ -148,17 +148,24 @@ def smallest_count(question: Question, fixed: dict[str, int]) -> int | None:
     return high
 
 
+def measured_runs(question: Question) -> overlay.Calibration | None:
+    """A user's own runs whose spread holds for this question."""
+    return interval.own_runs(
+        question.chip,
+        question.stack.name,
+        mixture=question.record.n_moe_layers > 0,
+        precision=question.precision,
+        n_chips=question.n_chips,
+    )
+
+
 def half_width_of(question: Question) -> float:
     """Half width of the interval of ln(step time) on the question's chips."""
-    mixture = question.record.n_moe_layers > 0
-    measured = interval.own_runs(
-        question.chip, question.stack.name, mixture=mixture, precision=question.precision, n_chips=question.n_chips
-    )
     return interval.half_width(
         question.silicon.evidence,
         question.n_chips,
-        mixture=mixture,
-        calibration=measured,
+        mixture=question.record.n_moe_layers > 0,
+        calibration=measured_runs(question),
         family=question.chip.family,
     )
 
@@ -173,7 +180,7 @@ def train(question: Question, *, explain: bool = True) -> Training:
     tokens_per_s = question.job.global_batch * question.job.seq_len / step.step_s
     spent = goodput_of(question)
     total_s = training_s(question.tokens, tokens_per_s, spent.fraction)
-    evidence = question.silicon.evidence
+    evidence = question.silicon.evidence if measured_runs(question) is None else interval.MEASURED
     width = half_width_of(question)
     step_low, step_high = interval.around(step.step_s, width)
     per_flop = step.step_s * used * setting.chip.matmul_flop_per_s
@@ -242,7 +249,7 @@ def train(question: Question, *, explain: bool = True) -> Training:
         ),
         limiting=limiting(slopes),
         elasticity=slopes,
-        evidence=evidence if measured is None else interval.MEASURED,
+        evidence=evidence,
         stack=question.stack.name,
         movers=tuple(movers(question, plan, total_s / day_s, spent.fraction)[:MOST_MOVERS]) if explain else (),
         goodput=spent.fraction,

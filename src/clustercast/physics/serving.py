@@ -1,4 +1,4 @@
-"""Serving on one replica: a step of any number of tokens, prefill and decode made of it, a replica under load."""
+"""Serving on one replica: a step of any number of tokens, prefill and decode made of it, static loads and pools."""
 
 import math
 from typing import NamedTuple
@@ -44,6 +44,7 @@ class Pass(NamedTuple):
     kv_s: float
     comm_s: float
     host_s: float
+    once_s: float  # of weights and host, in one part: what new tokens that ride on the step need not spend again
 
 
 @formula
@@ -63,7 +64,7 @@ def sum_of(one: Work, other: Work, share: float) -> Work:
 
 
 @formula
-def reached(fraction: float, factor: float, ceiling: float) -> float:
+def reached_fraction(fraction: float, factor: float, ceiling: float) -> float:
     """Share of a rate that kernels reach in the engine: what they reach alone over the engine's factor, below a bound.
 
         min(fraction / factor, ceiling)
@@ -72,7 +73,7 @@ def reached(fraction: float, factor: float, ceiling: float) -> float:
     ceiling  what no kernel exceeds
     Source:  [williams2009]: a roofline is a bound
 
-    >>> reached(0.9, 0.75, 0.95), reached(0.9, 1.2, 0.95)
+    >>> reached_fraction(0.9, 0.75, 0.95), reached_fraction(0.9, 1.2, 0.95)
     (0.95, 0.75)
     """
     return min(fraction / factor, ceiling)
@@ -98,17 +99,21 @@ def matmul_work(
     chip = setting.chip
     precision = setting.precision
     engine = setting.engine
-    rate = chip.matmul_flop_per_s * reached(kernels.matmul_fraction, engine.matmul_factor, engine.compute_ceiling)
+    rate = chip.matmul_flop_per_s * reached_fraction(
+        kernels.matmul_fraction, engine.matmul_factor, engine.compute_ceiling
+    )
     weight_bytes = precision.weight_bytes
     activation_bytes = precision.activation_bytes
     if head > 0.5:
-        rate = chip.head_flop_per_s * reached(kernels.head_fraction, engine.matmul_factor, engine.compute_ceiling)
+        rate = chip.head_flop_per_s * reached_fraction(
+            kernels.head_fraction, engine.matmul_factor, engine.compute_ceiling
+        )
         weight_bytes = precision.element_bytes
         activation_bytes = precision.element_bytes
     flop = 2.0 * padded_rows(rows, precision.tile_rows) * params
     traffic_bytes = params * weight_bytes + rows * columns * activation_bytes
     compute_s = flop / (rate * chip.clock_fraction)
-    share = reached(kernels.matmul_memory_fraction, engine.matmul_memory_factor, engine.memory_ceiling)
+    share = reached_fraction(kernels.matmul_memory_fraction, engine.matmul_memory_factor, engine.memory_ceiling)
     memory_s = traffic_bytes / (share * chip.hbm_bytes_per_s)
     both_s = join_s(compute_s, memory_s, kernels.matmul_join)
     return Work(both_s - memory_s, memory_s, n_kernels * engine.launch_factor * kernels.matmul_launch_s)
@@ -208,9 +213,9 @@ def decode_attention(batch: float, queries: float, context: float, setting: Serv
         width = 2.0 * model.kv_lora + model.qk_rope_dim
     flop = attention_flop(batch * queries, context, heads, width, 0.0)
     traffic_bytes = batch * context * kv_token_bytes(model, tp, setting.precision.kv_bytes)
-    rate = reached(kernels.decode_attention_fraction, engine.kv_factor, engine.compute_ceiling)
+    rate = reached_fraction(kernels.decode_attention_fraction, engine.kv_factor, engine.compute_ceiling)
     compute_s = flop / (rate * setting.chip.attention_flop_per_s * setting.chip.clock_fraction)
-    share = reached(kernels.decode_attention_memory_fraction, engine.kv_factor, engine.memory_ceiling)
+    share = reached_fraction(kernels.decode_attention_memory_fraction, engine.kv_factor, engine.memory_ceiling)
     memory_s = traffic_bytes / (share * setting.chip.hbm_bytes_per_s)
     both_s = join_s(compute_s, memory_s, kernels.matmul_join)
     return Work(both_s - memory_s, memory_s, engine.launch_factor * kernels.attention_launch_s)
@@ -239,7 +244,7 @@ def decode_mixers(batch: float, queries: float, context: float, setting: Serving
         total = sum_of(total, decode_attention(batch, queries, seen, setting, tp), float(model.n_full_layers))
         if model.index_topk > 0:
             keys_bytes = batch * context * model.index_dim * setting.precision.kv_bytes
-            share = reached(kernels.decode_attention_memory_fraction, engine.kv_factor, engine.memory_ceiling)
+            share = reached_fraction(kernels.decode_attention_memory_fraction, engine.kv_factor, engine.memory_ceiling)
             memory_s = keys_bytes / (share * hbm)
             flop = attention_flop(batch * queries, context, float(model.index_heads), float(model.index_dim), 0.0)
             compute_s = flop / (kernels.decode_attention_fraction * setting.chip.attention_flop_per_s)
@@ -278,7 +283,7 @@ def prefill_attention(tokens: float, context: float, setting: ServingSetting, tp
     flop = attention_flop(tokens, context, heads, float(model.qk_head_dim), float(model.v_head_dim))
     traffic_bytes = tokens * (heads + kv_heads) * width * setting.precision.element_bytes
     engine = setting.engine
-    share = reached(kernels.attention_forward_fraction, engine.attention_factor, engine.compute_ceiling)
+    share = reached_fraction(kernels.attention_forward_fraction, engine.attention_factor, engine.compute_ceiling)
     compute_s = flop / (share * chip.attention_flop_per_s * chip.clock_fraction)
     memory_s = traffic_bytes / (kernels.element_fraction * chip.hbm_bytes_per_s)
     both_s = join_s(compute_s, memory_s, kernels.matmul_join)
@@ -302,7 +307,7 @@ def prefill_mixers(tokens: float, length: float, setting: ServingSetting, tp: in
     chip = setting.chip
     engine = setting.engine
     total = Work(0.0, 0.0, 0.0)
-    share = reached(kernels.attention_forward_fraction, engine.attention_factor, engine.compute_ceiling)
+    share = reached_fraction(kernels.attention_forward_fraction, engine.attention_factor, engine.compute_ceiling)
     rate = share * chip.attention_flop_per_s * chip.clock_fraction
     if model.n_full_layers > 0:
         context = mean_context(length, float(model.index_topk))
@@ -387,8 +392,8 @@ def experts_work(all_tokens: float, setting: ServingSetting, plan: ServingPlan) 
         both_s = join_s(flop / (peak * engine.grouped_fraction), read_s, engine.grouped_join)
         return Work(both_s - read_s, read_s + moved_s, 2.0 * engine.launch_factor * engine.grouped_launch_s)
     flop = 2.0 * padded_rows(rows, precision.expert_tile_rows) * params
-    compute_s = flop / (peak * reached(kernels.expert_fraction, engine.expert_factor, engine.compute_ceiling))
-    share = reached(kernels.expert_memory_fraction, engine.expert_memory_factor, engine.memory_ceiling)
+    compute_s = flop / (peak * reached_fraction(kernels.expert_fraction, engine.expert_factor, engine.compute_ceiling))
+    share = reached_fraction(kernels.expert_memory_fraction, engine.expert_memory_factor, engine.memory_ceiling)
     read_s = weight_bytes / (share * chip.hbm_bytes_per_s)
     both_s = join_s(compute_s, read_s + moved_s, kernels.matmul_join)
     return Work(both_s - read_s - moved_s, read_s + moved_s, 2.0 * engine.launch_factor * kernels.expert_launch_s)
@@ -678,7 +683,8 @@ def decode_parts(
     here = tokens * grown
     everywhere = part * queries * grown
     none = Work(0.0, 0.0, 0.0)
-    weights = sum_of(none, layers_work(here / parts, everywhere / parts, setting, plan), parts)
+    layers = layers_work(here / parts, everywhere / parts, setting, plan)
+    weights = sum_of(none, layers, parts)
     mixers = sum_of(none, decode_mixers(rank * grown / parts, queries, context, setting, plan.tp), parts)
     kernels_s = weights.compute_s + weights.memory_s + mixers.compute_s + mixers.memory_s
     comm_s = step_reduce_s(tokens, setting, plan)
@@ -689,7 +695,9 @@ def decode_parts(
     host_s = starts_s + weights.launch_s + mixers.launch_s
     compute_s = weights.compute_s + mixers.compute_s
     total_s = compute_s + weights.memory_s + mixers.memory_s + comm_s + host_s
-    return Pass(total_s, compute_s, weights.memory_s, mixers.memory_s, comm_s, host_s)
+    again_s = (parts - 1.0) * (layers.memory_s + layers.launch_s + mixers.launch_s / parts)
+    once_s = weights.memory_s + host_s - again_s
+    return Pass(total_s, compute_s, weights.memory_s, mixers.memory_s, comm_s, host_s, once_s)
 
 
 @formula
@@ -749,7 +757,8 @@ def prefill_parts(
     kernels_s = weights.compute_s + weights.memory_s + mixers.compute_s + mixers.memory_s
     comm_s = step_reduce_s(at_once, setting, plan)
     comm_s = n_steps * (comm_s + exposed_exchange_s(parts, here, here * n_busy, kernels_s, setting, plan))
-    return Pass(compute_s + weights_s + comm_s + host_s, compute_s, weights_s, 0.0, comm_s, host_s)
+    total_s = compute_s + weights_s + comm_s + host_s
+    return Pass(total_s, compute_s, weights_s, 0.0, comm_s, host_s, weights_s + host_s)
 
 
 @formula
@@ -942,65 +951,6 @@ def token_steps_factor(job: ServingJob, model: Model) -> float:
 
 
 @formula
-def closed_loop(setting: ServingSetting, job: ServingJob, plan: ServingPlan) -> Load:
-    """A replica that always has `batch` requests: each that ends is replaced at once (continuous batching).
-
-        N     = min(C, what fits)                      sequences in flight
-        W     = replica time of one request's prefill  (1 - u) P(all ranks) / D + u P(one rank)
-        TPOT  = S(N) / accepted + i W (N - 1) / O - what the prefills of others share with the step they ride on
-        TTFT  = T0 + P + S / 2 + b W (N - 1) + (C / N - 1) O TPOT
-
-    S is a decode step at the mean context, input + output / 2; u the share of prefills that attention ranks do not do
-    together; b the share of the other requests that arrive just before. A prefill that rides on a decode step reads no
-    weights and starts no kernels of its own. What exceeds N waits for a whole request.
-    Source:  steady state of a closed loop (Little's law); [kwon2023]; [agrawal2024] for the interference
-
-    >>> from clustercast.physics.examples import SERVING_JOB, SERVING_PLAN, SERVING_SETTING
-    >>> alone = closed_loop(SERVING_SETTING, SERVING_JOB._replace(batch=1.0), SERVING_PLAN)
-    >>> alone.interference_s
-    0.0
-    """
-    engine = setting.engine
-    in_flight = in_flight_limit(job, setting, plan)
-    context = mean_cached_tokens(job)
-    step = decode_pass(in_flight, 1.0 + job.n_drafts, context, setting, plan)
-    drafted = token_steps_factor(job, setting.model)
-    alone = prompts_pass(1.0, 1.0, job, setting, plan)
-    ranks = float(plan.attention_dp)
-    together_s = alone.total_s
-    if plan.attention_dp > 1:
-        together_s = prompts_pass(1.0, ranks, job, setting, plan).total_s
-    apart = engine.uncoordinated_share
-    request_s = (1.0 - apart) * together_s / ranks + apart * alone.total_s
-    if plan.pp > 1:
-        request_s /= plan.pp
-    others = max(in_flight - 1.0, 0.0)
-    prefill_s = engine.interference_factor * request_s * others / job.output_len
-    n_rides = min(1.0 / job.accepted_tokens, max(1.0, new_tokens(job) / engine.chunk_tokens) * others / job.output_len)
-    saved_s = engine.mixed_share * n_rides * (step.weights_s + step.host_s)
-    interference_s = max(prefill_s - saved_s, prefill_s * alone.compute_s / alone.total_s)
-    decode_s = step.total_s * drafted
-    tpot_s = decode_s + interference_s
-    waiting_s = (job.batch / in_flight - 1.0) * job.output_len * tpot_s
-    ttft_s = engine.first_token_s + alone.total_s + 0.5 * step.total_s
-    ttft_s += engine.burst_share * request_s * others + waiting_s
-    latency_s = ttft_s + (job.output_len - 1.0) * tpot_s
-    return Load(
-        ttft_s=ttft_s,
-        tpot_s=tpot_s,
-        latency_s=latency_s,
-        requests_per_s=job.batch / latency_s,
-        in_flight=in_flight,
-        decode_compute_s=step.compute_s * drafted,
-        decode_weights_s=step.weights_s * drafted,
-        decode_kv_s=step.kv_s * drafted,
-        decode_comm_s=step.comm_s * drafted,
-        decode_host_s=step.host_s * drafted,
-        interference_s=interference_s,
-    )
-
-
-@formula
 def static_batch(setting: ServingSetting, job: ServingJob, plan: ServingPlan) -> Load:
     """A whole batch at once: one prefill of all sequences, then the other tokens step by step.
 
@@ -1073,7 +1023,8 @@ def decode_pool(setting: ServingSetting, job: ServingJob, plan: ServingPlan) -> 
 def prefill_pool(setting: ServingSetting, job: ServingJob, plan: ServingPlan) -> Load:
     """A worker that only prefills and hands the cache on; `batch` requests share it.
 
-        TTFT = T0 + handing over + P + b W (batch - 1),   W = P of full steps / sequences in them
+        TTFT = T0 + handing over + P + waiting,   W = P of full steps / sequences in them
+        waiting = W (batch - 1) / 2 / n     of n waves, the first of which all come at once
 
     Source:  [patel2024], [zhong2024]
 
@@ -1089,7 +1040,8 @@ def prefill_pool(setting: ServingSetting, job: ServingJob, plan: ServingPlan) ->
     full = prompts_pass(n_together, ranks, job, setting, plan)
     request_s = full.total_s / n_together / ranks / plan.pp
     ttft_s = engine.first_token_s + engine.handover_s + alone.total_s
-    ttft_s += engine.burst_share * request_s * max(job.batch - 1.0, 0.0)
+    if job.n_waves > 0.0:
+        ttft_s += 0.5 * request_s * max(job.batch - 1.0, 0.0) / job.n_waves
     return Load(
         ttft_s=ttft_s,
         tpot_s=0.0,

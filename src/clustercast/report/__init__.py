@@ -8,8 +8,10 @@ if TYPE_CHECKING:
     from clustercast.catalog import ChipProfile, FabricProfile, ModelProfile
     from clustercast.report.layout import Block
     from clustercast.studies.compare import Comparison
+    from clustercast.studies.design import Design
     from clustercast.studies.fleet import Fleet
     from clustercast.studies.rules import RulesTable
+    from clustercast.studies.sensitivity import Sensitivity
     from clustercast.studies.serving.crossover import Crossover
     from clustercast.studies.serving.pools import Pools
     from clustercast.studies.serving.result import ServeResult
@@ -137,6 +139,16 @@ def save_comparison(result: "Comparison", *, csv: str | None, xlsx: str | None, 
         _csv(compare.csv_text(result), csv)
 
 
+def save_sensitivity(result: "Sensitivity", *, csv: str | None, plot: str | None) -> None:
+    """Write what moves an answer as CSV ("-" prints it) and as a picture. Raises WrongInput."""
+    from clustercast.report import sensitivity
+
+    if plot is not None:
+        sensitivity.save_plot(result, plot)
+    if csv is not None:
+        _csv(sensitivity.csv_text(result), csv)
+
+
 def write_rules(result: "RulesTable", path: str) -> None:
     """Write the verdicts on every chip as CSV into a file, or print them where the path is "-". Raises WrongInput."""
     from clustercast.report import rules as render
@@ -149,6 +161,20 @@ def write_fleet(result: "Fleet", path: str) -> None:
     from clustercast.report import fleet as render
 
     _csv(render.csv_text(result), path)
+
+
+def write_design(result: "Design", path: str) -> None:
+    """Write every point of a design study as CSV into a file, or print it where the path is "-". Raises WrongInput."""
+    from clustercast.report import design as render
+
+    _csv(render.csv_text(result), path)
+
+
+def save_design(result: "Design", path: str) -> None:
+    """Draw the frontier of a design study: .svg, .png, .html or .json. Raises WrongInput."""
+    from clustercast.report import design as render
+
+    render.save(result, path)
 
 
 def _csv(text: str, path: str) -> None:
@@ -210,6 +236,10 @@ def _blocks(result: Any) -> "list[Block]":
         from clustercast.report import pools
 
         return pools.pools(result)
+    if kind == "Sensitivity":
+        from clustercast.report import sensitivity
+
+        return sensitivity.sensitivity(result)
     if kind == "Crossover":
         from clustercast.report import crossover
 
@@ -230,6 +260,10 @@ def _blocks(result: Any) -> "list[Block]":
         from clustercast.report import fleet
 
         return fleet.fleet(result)
+    if kind == "Design":
+        from clustercast.report import design
+
+        return design.design(result)
     if kind == "RulesTable":
         from clustercast.report import rules
 

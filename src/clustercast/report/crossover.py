@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clustercast.errors import WrongInput
 from clustercast.report.layout import Block, Line, Table, short, wrap
-from clustercast.studies.serving.crossover import DECODE, PHASES, Cell, Crossover, Turn
+from clustercast.studies.serving.crossover import BASES, DECODE, PHASES, Cell, Crossover, Turn
 
 if TYPE_CHECKING:
     import altair
@@ -34,6 +34,7 @@ def crossover(found: Crossover) -> list[Block]:
             style="bold",
         )
     ]
+    blocks += summary(found)
     for phase in PHASES:
         blocks += ["", Line(heading(phase), "bold"), ratios(found, phase, per_usd=False)]
     basis = f"{short(found.usd_per_chip_hour)} and {short(found.other_usd_per_chip_hour)} USD per chip-hour"
@@ -54,6 +55,29 @@ def crossover(found: Crossover) -> list[Block]:
     blocks += wrap(f"{found.other}: {found.other_price_basis}", "", "  ")
     for each in found.warnings:
         blocks += wrap(f"warning: {each}", "", "  ")
+    return blocks
+
+
+def summary(found: Crossover) -> list[Block]:
+    """Who wins where and by how much, and at which batch the order changes."""
+    blocks: list[Block] = []
+    for phase in PHASES:
+        for basis in BASES:
+            said = []
+            for one in found.won:
+                if (one.phase, one.basis) == (phase, basis):
+                    best = ""
+                    if one.most_factor and one.batch and one.context:
+                        best = f", by {number(one.most_factor)} times at most ({one.batch:,} x {one.context:,})"
+                    said.append(f"{brief(one.chip)} wins {one.points} of {one.of} points{best}")
+            passed = [
+                f"{each.batch:,.0f} at {each.context:,}"
+                for each in found.crossings
+                if (each.phase, each.basis) == (phase, basis)
+            ]
+            if passed:
+                said.append(f"the order changes at batch {', '.join(passed)} tokens")
+            blocks += wrap(f"{phase}, per {basis}: {'; '.join(said)}", "  ", "    ")
     return blocks
 
 

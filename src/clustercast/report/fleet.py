@@ -68,17 +68,20 @@ def basis(found: Fleet) -> str:
     """What training, prefill and decode were measured with."""
     return (
         f"Training: {found.model_name} on {found.count:,} chips of one kind. Prefill and decode: the same model, "
-        f"{found.input_len:,} tokens in and {found.output_len:,} out; {found.precision} where the silicon has it. Each "
-        "with the plan that is best for it. Bandwidth and memory are the datasheet's."
+        f"{found.input_len:,} tokens in and {found.output_len:,} out, {1e3 * found.tpot_s:g} ms a token; "
+        f"{found.precision} where the silicon has it. Each with the plan that is best for it. Bandwidth and memory are "
+        "the datasheet's."
     )
 
 
 def amount(value: float) -> str:
     """A number of chips.
 
-    >>> amount(58569.98), amount(0.1496)
-    ('58,570', '0.15')
+    >>> amount(58569.98), amount(0.1496), amount(1_456_970.0)
+    ('58,570', '0.15', '1.46M')
     """
+    if value >= MILLION:
+        return units.count(value)
     return f"{value:,.0f}" if value >= 100.0 else short(value)
 
 

@@ -146,9 +146,10 @@ def _value(point: Point) -> dict[str, Any]:
 
 def title(done: Served) -> str:
     """What the picture shows."""
-    who = (
-        f"{done.count:,} chips, {done.prefill.chip} prefill and {done.decode.chip} decode"
-        if isinstance(done, Pools)
-        else f"{done.count:,} {done.chip}"
-    )
+    who = f"{done.count:,} {done.chip}" if isinstance(done, ServeResult) else _pools_in_words(done)
     return f"{who}: {done.model}, {done.input_len:,} in, {done.output_len:,} out"
+
+
+def _pools_in_words(done: Pools) -> str:
+    count = next((each.prefill_count + each.decode_count for each in done.frontier or ()), done.count)
+    return f"{count:,} chips, {done.prefill.chip} prefill and {done.decode.chip} decode"

@@ -117,9 +117,14 @@ def brief(verdict: Verdict) -> str:
     return words.get(clause, clause) or "yes"
 
 
+def shown_of(result: RulesResult) -> list[Verdict]:
+    """The verdicts that have a column: those on chips, not on memory alone."""
+    return [each for each in result.verdicts if each.kind != "memory"]
+
+
 def table(result: RulesTable) -> list[Block]:
     """Every chip in a row."""
-    heads = [HEADS.get(each.rule, each.rule) for each in result.chips[0].verdicts] if result.chips else []
+    heads = [HEADS.get(each.rule, each.rule) for each in shown_of(result.chips[0])] if result.chips else []
     rows = [
         (
             one.chip,
@@ -127,12 +132,12 @@ def table(result: RulesTable) -> list[Block]:
             "?" if one.pd is None else f"{one.pd:.2f}",
             f"{one.dram_bytes_per_s / 1e12:.2f}",
             "?" if one.io_bytes_per_s is None else f"{one.io_bytes_per_s / 1e9:,.0f}",
-            *(brief(each) for each in one.verdicts),
+            *(brief(each) for each in shown_of(one)),
         )
         for one in result.chips
     ]
     columns = ("chip", "TPP", "PD", "TB/s", "I/O GB/s", *heads)
-    legend = [f"{HEADS.get(each.rule, each.rule)}: {each.rule}" for each in result.chips[0].verdicts]
+    legend = [f"{HEADS.get(each.rule, each.rule)}: {each.rule}" for each in shown_of(result.chips[0])]
     blocks: list[Block] = [
         *wrap(f"Rules in force on {result.on}, every chip by TPP", style="bold"),
         Table(columns, rows, frozenset({1, 2, 3, 4}), (0,)),

@@ -77,7 +77,7 @@ def aimed(done: ServeResult) -> str:
     """The question as it was taken."""
     goals = []
     whom = done.objectives["percentile"]
-    whose = "mean" if whom == "mean" else f"p{whom}"
+    whose = whom if isinstance(whom, str) else f"p{whom:g}"
     for name in ("ttft", "tpot"):
         limit = done.objectives[f"{name}_ms"]
         if isinstance(limit, (int, float)):
@@ -142,6 +142,10 @@ def times(done: ServeResult) -> list[Block]:
         Table(("  time", "mean", "80 % interval", "all – no overlap"), [(f"  {row[0]}", *row[1:]) for row in rows])
     ]
     said = []
+    whom = done.objectives["percentile"]
+    if done.ttft_percentile_ms is not None and done.tpot_percentile_ms is not None and whom not in (50, 90, 99):
+        said.append(f"TTFT p{whom:g} {milliseconds(done.ttft_percentile_ms)}")
+        said.append(f"TPOT p{whom:g} {milliseconds(done.tpot_percentile_ms)}")
     for name, value in (
         ("TTFT p50", done.ttft_p50_ms),
         ("p90", done.ttft_p90_ms),

@@ -16,7 +16,7 @@ def size(found: Size) -> list[Block]:
             f"(global batch {target['global_batch']:,} x {target['seq_len']:,} tokens)"
         )
     else:
-        percentile = f"p{target['percentile']}" if target["percentile"] else "mean"
+        percentile = f"p{target['percentile']:g}" if target["percentile"] else "mean"
         asked = (
             f"serve {short(target['requests_per_s'])} requests/s of {target['input_len']:,} tokens in and "
             f"{target['output_len']:,} out, TTFT {milliseconds(target['ttft_ms'])} and TPOT "

@@ -39,6 +39,7 @@ class FleetAsked:
     precision: str | None = None
     input_len: int | None = None
     output_len: int | None = None
+    tpot_s: float | None = None
     engine: str = "vllm"
     on: datetime.date | None = None
 
@@ -94,6 +95,7 @@ class Fleet:
     count: int
     input_len: int
     output_len: int
+    tpot_s: float
     precision: str
     on: str
     n_chips: float
@@ -121,7 +123,7 @@ def fleet(asked: FleetAsked) -> Fleet:
         raise WrongInput("--fleet: names no chip", hint="--fleet h20=50000,h800=10000")
     warnings: list[str] = []
     yard = question_of(asked, asked.reference)
-    base = {job: rate_of(yard, job) for job in JOBS}
+    base = {job: rate_of(yard, job, asked.tpot_s) for job in JOBS}
     for job, found in base.items():
         if found.tokens_per_s is None:
             warnings.append(f"no equivalents by {job}: {found.why}, of {yard.chip.name}")
@@ -133,7 +135,7 @@ def fleet(asked: FleetAsked) -> Fleet:
             warnings.append(
                 f"{profile.name}: not every job has published runs of this chip; the intervals say how sure"
             )
-        rows.append(row_of(question, count, yard, base))
+        rows.append(row_of(question, count, yard, base, asked.tpot_s))
     totals = {measure: total_of(rows, measure) for measure in MEASURES}
     sums = [each.equivalents for each in totals.values() if not each.missing]
     return Fleet(
@@ -144,6 +146,7 @@ def fleet(asked: FleetAsked) -> Fleet:
         count=yard.n_chips,
         input_len=yard.input_len,
         output_len=yard.output_len,
+        tpot_s=asked.tpot_s or constants.default("serving", "tpot_s").value,
         precision=yard.precision,
         on=rules.day_of(asked.on),
         n_chips=math.fsum(count for _, count in asked.chips),
@@ -176,10 +179,10 @@ def question_of(asked: FleetAsked, chip: str) -> Question:
     )
 
 
-def row_of(question: Question, count: float, yard: Question, base: dict[str, Rate]) -> FleetRow:
+def row_of(question: Question, count: float, yard: Question, base: dict[str, Rate], tpot_s: float | None) -> FleetRow:
     """All chips of one kind, in equivalents of the reference."""
     chip = question.chip
-    own = {job: rate_of(question, job) for job in JOBS}
+    own = {job: rate_of(question, job, tpot_s) for job in JOBS}
     equivalents: dict[str, Equivalent] = {}
     measured, reference = rules.measured(chip), rules.measured(yard.chip)
     for measure, each in (
@@ -233,7 +236,7 @@ def total_of(rows: list[FleetRow], measure: str) -> Total:
 def assumptions(yard: Question) -> tuple[Assumption, ...]:
     """What the equivalents rest on and nobody was asked for."""
     kept = [each for each in yard.assumptions if each.name not in ("fabric", "tokens")]
-    for section, name in (("training", "chips"), ("serving", "tpot_s"), ("power", "wall_over_chip"), ("power", "pue")):
+    for section, name in (("training", "chips"), ("power", "wall_over_chip"), ("power", "pue")):
         found = constants.default(section, name)
         kept.append(Assumption(name, found.value, found.kind, found.note or found.source, found.low, found.high))
     return tuple(kept)

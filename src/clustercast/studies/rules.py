@@ -23,8 +23,9 @@ NAMES: Final = {
     "io": "I/O",
     "dram": "memory bandwidth",
     "dram_io": "memory bandwidth plus I/O",
+    "stack": "bandwidth density of a stack",
 }
-RATES: Final = ("io", "dram", "dram_io")  # B/s
+RATES: Final = ("io", "dram", "dram_io", "stack")  # B/s
 CATCHES: Final = "3A090 of October 2023"  # whose .a items the caps count
 NONE: Final = "none"
 
@@ -36,6 +37,7 @@ class Measured(NamedTuple):
     pd: float | None
     io: float | None  # B/s
     dram: float | None = None  # B/s
+    stack: float | None = None  # B/s per mm2 of a memory stack
 
     @property
     def dram_io(self) -> float | None:
@@ -48,7 +50,7 @@ class Verdict:
     """One rule on one chip. `low` and `high` are the verdicts at the ends of the ranges of peak and die area."""
 
     rule: str
-    kind: str  # rule, letter, policy, tariff, bill
+    kind: str  # rule, memory, letter, policy, tariff, bill
     effective: str
     until: str | None
     applies: bool  # False: it is not about such a chip or vendor, and `consequence` says why
@@ -347,7 +349,19 @@ def measured(profile: ChipProfile, reading: dict[str, Any] | None = None, end: s
     io = io_bytes_per_s(profile, how.get("io", ""), end)
     if "per_die" in how:
         dram, io = dram / n_dies(profile), None if io is None else io / n_dies(profile)
-    return Measured(tpp, pd, io, dram)
+    return Measured(tpp, pd, io, dram, stack_density(profile.memory_type))
+
+
+def stack_density(memory_type: str) -> float | None:
+    """Bandwidth of a memory stack over its footprint, B/s per mm2; None for memory that is not stacked.
+
+    >>> round((stack_density("HBM3") or 0.0) / 1e9, 1), stack_density("GDDR6")
+    (6.1, None)
+    """
+    entry = constants.table("rules")["stacks"].get(memory_type.lower())
+    if entry is None:
+        return None
+    return units.parse(entry["bandwidth"], "bytes/s") / units.parse(entry["footprint"], "mm2")
 
 
 def io_bytes_per_s(profile: ChipProfile, how: str, end: str = "value") -> float | None:
@@ -391,6 +405,12 @@ def rule_of(name: str) -> dict[str, Any]:
 
 def not_about(rule: dict[str, Any], value: Measured, profile: ChipProfile) -> str:
     """Why a rule is not about a chip at all; empty where it is."""
+    if rule.get("alone"):
+        if value.stack is None:
+            return "not applicable: it has no stacked memory that is known"
+        caught = judge(rule, value, True)[0]
+        told = f"{value.stack / 1e9:.1f} GB/s per mm2: {'caught' if caught else 'not caught'} where it is sold alone"
+        return f"not about a stack on a package with logic; one of {profile.memory_type} has {told}"
     vendors = rule.get("vendors")
     if vendors and profile.vendor not in vendors:
         return f"not applicable: sent to {', '.join(vendors[:-1])} and {vendors[-1]}"

@@ -3,28 +3,33 @@
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final, NamedTuple
+from functools import partial
+from typing import Any, Final, NamedTuple, TypeVar
 
-from clustercast.catalog import constants, overlay
+from clustercast.catalog import constants
 from clustercast.errors import NoAnswer, Number, WrongInput
 from clustercast.estimates import interval, job, training
 from clustercast.estimates.question import MOST_CHIPS, Asked, Question, fill
 from clustercast.estimates.result import Assumption
 from clustercast.physics.job import training_s
+from clustercast.physics.training import training_step
 from clustercast.plans import search, text
-from clustercast.studies.serving.question import ServeAsked
-from clustercast.studies.serving.result import ServeResult, serve
+from clustercast.records import Plan
+from clustercast.studies.serving.pools import Pools, pools
+from clustercast.studies.serving.question import fill_serve, like
+from clustercast.studies.serving.result import ServeResult, power_w, serve
+from clustercast.studies.serving.split import PoolsAsked, Side
 
 DAY_S: Final = 86400.0
 J_PER_MWH: Final = 3.6e9
 TRAIN: Final = "train"
 SERVE: Final = "serve"
-GUESSES: Final = 4  # counts tried by proportion before the search halves
 SERVING_COUNTS: Final = (32, 256, 2048, 16384, 131072)  # chips tried for serving until they are enough
+SPARE: Final = 1.25  # more chips than the capacity of fewer says are needed
 GROWTH: Final = 4.0  # of a count that is too small, until it is enough
-LEAST_GROWTH: Final = 1.02
-GAIN: Final = 1e-3  # of speed: where so many more chips bring less, and again, no number of them is enough
-BARREN: Final = 2
+LEAST_GROWTH: Final = 1.06
+GAIN: Final = 1e-3  # of speed: where so many more chips bring less
+BARREN_GROWTHS: Final = (1.0, 1.25, 4.0, 4.0)  # of a count where more chips brought nothing, so many times in a row
 MOST_NAMES: Final = 64
 
 
@@ -57,7 +62,7 @@ class RateAsked:
     lengths: str | None = None
     ttft_s: float | None = None
     tpot_s: float | None = None
-    percentile: int | None = None
+    percentile: float | None = None
     precision: str | None = None
     plan: str = ""
     engine: str = "vllm"
@@ -66,6 +71,7 @@ class RateAsked:
     accepted_tokens: float | None = None
     fabric: str | None = None
     settings: tuple[tuple[str, ...], ...] = ()
+    apart: tuple[Side, Side] | None = None  # prefill and decode in pools of their own, one row more
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,8 @@ class Sized:
     count: int | None
     count_low: int | None  # enough if the model is as much too slow as the 80 % interval allows
     count_high: int | None  # the same the other way; None: no number is enough
+    prefill_count: int | None  # of the count, where prefill and decode have pools of their own
+    decode_count: int | None
     granule: int  # chips by which the count can grow or shrink
     plan: dict[str, Any]
     plan_text: str
@@ -157,7 +165,7 @@ def fewest(trial: Callable[[int], Trial], counts: Counts, days: float, shift: fl
 
     More chips never make the fastest plan slower, but those that it leaves idle still fail: so a count may do where a
     larger one just does not, and of every count the chips that its plan uses are looked at too. None where no count
-    is enough: where twice in a row many more chips bring nothing.
+    is enough: where again and again many more chips bring nothing.
     """
 
     def holds(one: Trial) -> bool:
@@ -179,63 +187,79 @@ def fewest(trial: Callable[[int], Trial], counts: Counts, days: float, shift: fl
         low = high
         barren = barren + 1 if one.days > least * (1.0 - GAIN) and math.isfinite(least) else 0
         least = min(least, one.days)
-        if barren == BARREN or one.n_chips >= MOST_CHIPS:
+        if barren == len(BARREN_GROWTHS) or one.n_chips >= MOST_CHIPS:
             return None
         ratio = one.days * math.exp(shift * one.width) / days if math.isfinite(one.days) else GROWTH
-        grown = one.n_chips * (GROWTH if barren else min(max(ratio, LEAST_GROWTH), GROWTH))
+        grown = one.n_chips * (BARREN_GROWTHS[barren] if barren else min(max(ratio, LEAST_GROWTH), GROWTH))
         high = max(counts.place(min(grown, MOST_CHIPS)), high + 1)
         best = look(high)
     high = counts.place(best.n_chips)
-    guesses = GUESSES
+    beside = True  # one less first: plans jump from one use of the chips to the next, so it settles most answers
     while high - low > 1:
-        place = (low + high) // 2
-        if guesses:
+        place = high - 1
+        if not beside:
             near = counts.place(best.n_chips * best.days * math.exp(shift * best.width) / days)
-            place = min(max(near, low + 1), high - 1)
-            guesses -= 1
+            place = near if low < near < high - 1 else (low + high) // 2
         found = look(place)
+        beside = not beside
         if found is None:
-            low, guesses = place, 0
+            low, beside = place, True
         else:
             best, high = found, counts.place(found.n_chips)
     return best
 
 
+class Known(NamedTuple):
+    """The fastest plan of so many chips, and so of every number of chips from those that it uses up to these."""
+
+    n_chips: int
+    used: int
+    plan: Plan | None
+    step_s: float
+
+
 @dataclass
 class Trials:
-    """The forward answer at any count, each searched once."""
+    """The forward answer at any count, each searched once: a plan that leaves chips idle answers for fewer too."""
 
     question: Question
     fixed: dict[str, int]
-    known: dict[int, Trial] = field(default_factory=dict)
+    seen: dict[int, Trial] = field(default_factory=dict)
+    known: list[Known] = field(default_factory=list)
 
     def __call__(self, count: int) -> Trial:
-        if count not in self.known:
-            self.known[count] = tried(replace(self.question, n_chips=count), self.fixed)
-        return self.known[count]
+        if count not in self.seen:
+            self.seen[count] = judged(replace(self.question, n_chips=count), self.fastest(count))
+        return self.seen[count]
+
+    def fastest(self, count: int) -> Known:
+        """The fastest plan of so many chips, searched only where no larger search has found it."""
+        setting = self.question.setting(count)
+        for one in self.known:
+            fits = one.used <= count <= one.n_chips
+            if fits and (one.plan is None or training_step(setting, one.plan).step_s == one.step_s):
+                return one._replace(n_chips=count)
+        held = math.prod(self.fixed.get(name, 1) for name in ("tp", "pp", "cp", "dp"))
+        found = search.fastest(setting, count, self.fixed) if held <= count else None
+        if found is None or not found.plans:
+            # what does not fit so many chips fits no fewer
+            self.known.append(Known(count, 0, None, math.inf))
+        else:
+            plan = found.plans[0]
+            self.known.append(Known(count, plan.tp * plan.pp * plan.cp * plan.dp, plan, found.steps_s[0]))
+        return self.known[-1]
 
 
-def tried(question: Question, fixed: dict[str, int]) -> Trial:
-    """The days of the fastest plan on the question's chips, as an estimate counts them."""
+def judged(question: Question, found: Known) -> Trial:
+    """The days of a plan on the question's chips, as an estimate counts them."""
     count = question.n_chips
-    used = math.prod(fixed.get(name, 1) for name in ("tp", "pp", "cp", "dp"))
-    found = search.fastest(question.setting(), count, fixed) if used <= count else None
-    if found is None or not found.plans:
+    if found.plan is None:
         return Trial(count, math.inf, 0.0, count, math.inf)
-    plan = found.plans[0]
-    rate = question.job.global_batch * question.job.seq_len / found.steps_s[0]
-    n_used = plan.tp * plan.pp * plan.cp * plan.dp
+    rate = question.job.global_batch * question.job.seq_len / found.step_s
     days, lean_days = (
-        training_s(question.tokens, rate, job.goodput_of(question, n).fraction) / DAY_S
-        for n in (count, n_used)
+        training_s(question.tokens, rate, job.goodput_of(question, n).fraction) / DAY_S for n in (count, found.used)
     )
-    width = interval.half_width(
-        question.silicon.evidence,
-        count,
-        mixture=question.record.n_moe_layers > 0,
-        calibration=overlay.calibrated(question.chip.name, "training", question.stack.name),
-    )
-    return Trial(count, days, width, n_used, lean_days)
+    return Trial(count, days, training.half_width_of(question), found.used, lean_days)
 
 
 def check_chips(chips: tuple[str, ...]) -> None:
@@ -254,27 +278,12 @@ def size_train(asked: TrainAsked) -> Size:
     check_chips(asked.chips)
     if not 0.0 < asked.days < math.inf:
         raise WrongInput(f"--days: expected more than 0, got {asked.days:g}")
-    rows, questions, n_searches = [], [], 0
-    for place, chip in enumerate(asked.chips):
-        question = fill(
-            Asked(
-                chip,
-                asked.model,
-                n_chips=1,
-                tokens=asked.tokens,
-                global_batch=asked.global_batch,
-                seq_len=asked.seq_len,
-                precision=asked.precision,
-                plan=asked.plan,
-                fabric=asked.fabric,
-                stack=asked.stack,
-                settings=asked.settings[place] if asked.settings else (),
-            )
-        )
-        row, searched = size_one(question, asked)
-        rows.append(row)
-        questions.append(question)
-        n_searches += searched
+    own = asked.settings or ((),) * len(asked.chips)
+    questions = [train_question(asked, chip, settings) for chip, settings in zip(asked.chips, own, strict=True)]
+    each = [Sizing(asked, question) for question in questions]
+    each[0].trial(each[0].start)
+    done = side_by_side([partial(size_one, one) for one in each])
+    rows, n_searches = [row for row, _ in done], sum(searched for _, searched in done)
     raise_if_none(rows)
     first = questions[0]
     kept = [each for each in first.assumptions if each.name not in ("count", "input_len", "output_len")]
@@ -295,20 +304,65 @@ def size_train(asked: TrainAsked) -> Size:
     )
 
 
-def size_one(question: Question, asked: TrainAsked) -> tuple[Sized, int]:
-    """One chip's fewest, and how many searches it took."""
+def train_question(asked: TrainAsked, chip: str, settings: tuple[str, ...]) -> Question:
+    """The forward question of one chip. Raises WrongInput."""
+    question = fill(
+        Asked(
+            chip,
+            asked.model,
+            n_chips=1,
+            tokens=asked.tokens,
+            global_batch=asked.global_batch,
+            seq_len=asked.seq_len,
+            precision=asked.precision,
+            plan=asked.plan,
+            fabric=asked.fabric,
+            stack=asked.stack,
+            settings=settings,
+        )
+    )
     if question.silicon.recipe.serving_only:
         raise WrongInput(f"--precision {question.precision} is for serving only")
-    fixed = text.parse(asked.plan)
+    return question
+
+
+class Sizing:
+    """One chip's question, with what was searched for it so far."""
+
+    def __init__(self, asked: TrainAsked, question: Question) -> None:
+        self.asked, self.question = asked, question
+        self.trial = Trials(question, text.parse(asked.plan))
+        flop = 6.0 * question.active_params * question.tokens
+        peak = question.silicon.chip.matmul_flop_per_s
+        self.start = math.ceil(min(max(flop / (0.5 * peak * asked.days * DAY_S), 1.0), MOST_CHIPS))
+
+
+Row = TypeVar("Row")
+Answer = TypeVar("Answer", ServeResult, Pools)
+
+
+def side_by_side(each: list[Callable[[], Row]]) -> list[Row]:
+    """Every row, on as many threads as there are cores: compiled searches hold no lock.
+
+    What they share is to be compiled before, or every thread compiles it.
+    """
+    if len(each) == 1:
+        return [each[0]()]
+    import contextvars
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor() as pool:
+        return [done.result() for done in [pool.submit(contextvars.copy_context().run, one) for one in each]]
+
+
+def size_one(sizing: Sizing) -> tuple[Sized, int]:
+    """One chip's fewest, and how many searches it took."""
+    question, asked, trial, start = sizing.question, sizing.asked, sizing.trial, sizing.start
     domain = question.fabric.scale_up.n_chips
     counts = Counts(domain)
-    trial = Trials(question, fixed)
-    peak = question.silicon.chip.matmul_flop_per_s
-    flop = 6.0 * question.active_params * question.tokens
-    start = math.ceil(min(max(flop / (0.5 * peak * asked.days * DAY_S), 1.0), MOST_CHIPS))
     found = fewest(trial, counts, asked.days, 0.0, start)
     if found is None:
-        return unreachable(question, asked, list(trial.known.values()), counts), len(trial.known)
+        return unreachable(question, asked, list(trial.seen.values()), counts), len(trial.known)
     low = fewest(trial, counts, asked.days, -1.0, max(1, math.floor(found.n_chips * math.exp(-found.width))))
     high = fewest(trial, counts, asked.days, 1.0, math.ceil(found.n_chips * math.exp(found.width)))
     done = training.train(replace(question, n_chips=found.n_chips))
@@ -321,6 +375,8 @@ def size_one(question: Question, asked: TrainAsked) -> tuple[Sized, int]:
             count=found.n_chips,
             count_low=low.n_chips if low else None,
             count_high=high.n_chips if high else None,
+            prefill_count=None,
+            decode_count=None,
             granule=granule(found.n_chips, domain),
             plan=done.plan,
             plan_text=done.plan_text,
@@ -365,6 +421,7 @@ def unreachable(question: Question, asked: TrainAsked, tried_so_far: list[Trial]
         why = f"no plan fits up to {best.n_chips:,} chips"
     return Sized(
         chip=question.chip.name, chip_name=question.chip.full_name, count=None, count_low=None, count_high=None,
+            prefill_count=None, decode_count=None,
         granule=counts.domain, plan={}, plan_text="", precision=question.precision, days=None, days_low=None,
         days_high=None, ttft_ms=None, tpot_ms=None, replicas=None, limiting="", usd_per_chip_hour=None,
         price_basis="", cost_usd_per_day=None, cost_usd=None, power_mw=None, energy_mwh=None,
@@ -387,7 +444,10 @@ def size_serve(asked: RateAsked) -> Size:
 
     Raises WrongInput for a wrong question; NoAnswer, with the numbers, where no chip has an answer.
     """
-    check_chips(asked.chips)
+    if asked.chips or asked.apart is None:
+        check_chips(asked.chips)
+    if not 0.0 < asked.rate < math.inf:
+        raise WrongInput(f"--rate: expected requests per second above 0, got {asked.rate:g}")
     given = constants.table("pools")
     usual = constants.constant(given["objective"]["ttft_s"], "ttft_s", given["sources"])
     tpot = constants.default("serving", "tpot_s")
@@ -397,14 +457,18 @@ def size_serve(asked: RateAsked) -> Size:
             note = number.note or number.source
             said.append(Assumption(name, number.value, number.kind, note, number.low, number.high))
     asked = replace(asked, ttft_s=asked.ttft_s or usual.value, tpot_s=asked.tpot_s or tpot.value)
-    rows, results, n_searches = [], [], 0
-    for place, chip in enumerate(asked.chips):
-        row, done, searched = serve_one(asked, chip, asked.settings[place] if asked.settings else ())
-        rows.append(row)
-        n_searches += searched
-        if done is not None:
-            results.append(done)
+    of_chip = asked.settings or ((),) * len(asked.chips)
+    for chip, settings in zip(asked.chips, of_chip, strict=True):
+        question_of(asked, chip, settings)  # what is wrong is said before anything is searched
+    each: list[Callable[[], Served]] = [
+        partial(serve_one, asked, chip, settings) for chip, settings in zip(asked.chips, of_chip, strict=True)
+    ]
+    if asked.apart is not None:
+        each.append(partial(pools_one, asked, *asked.apart))
+    found = [each[0](), *(side_by_side(each[1:]) if each[1:] else ())]
+    rows, n_searches = [one.row for one in found], sum(one.n_searches for one in found)
     raise_if_none(rows)
+    results = [one.done for one in found if one.done is not None]
     first = results[0]
     return Size(
         purpose=SERVE,
@@ -425,35 +489,25 @@ def size_serve(asked: RateAsked) -> Size:
     )
 
 
-def forward(asked: RateAsked, chip: str, settings: tuple[str, ...], count: int, rate: float) -> ServeResult | None:
-    """What `serve` says of so many chips; None where they do not hold the objectives."""
-    try:
-        return serve(
-            ServeAsked(
-                chip=chip,
-                model=asked.model,
-                n_chips=count,
-                input_len=asked.input_len,
-                output_len=asked.output_len,
-                lengths=asked.lengths,
-                engine=asked.engine,
-                precision=asked.precision,
-                fabric=asked.fabric,
-                rate=rate,
-                ttft_s=asked.ttft_s,
-                tpot_s=asked.tpot_s,
-                percentile=asked.percentile,
-                plan=asked.plan,
-                hit_fraction=asked.hit_fraction,
-                n_drafts=asked.n_drafts,
-                accepted_tokens=asked.accepted_tokens,
-                settings=settings,
-            )
-        )
-    except NoAnswer:
-        if count == SERVING_COUNTS[-1]:
-            raise
-        return None
+class Served(NamedTuple):
+    """One row, the answer behind it, and how many searches it took."""
+
+    row: Sized
+    done: ServeResult | Pools | None
+    n_searches: int
+
+
+def question_of(asked: RateAsked, chip: str, settings: tuple[str, ...]) -> Question:
+    """What is asked of one chip. Raises WrongInput."""
+    return fill_serve(like(asked, chip=chip, settings=settings)).base
+
+
+def forward(
+    asked: RateAsked, chip: str, settings: tuple[str, ...], count: int, rate: float, plan: str | None = None
+) -> ServeResult:
+    """What `serve` says of so many chips. Raises NoAnswer."""
+    plan = asked.plan if plan is None else plan
+    return serve(like(asked, chip=chip, settings=settings, n_chips=count, rate=rate, plan=plan))
 
 
 def used_chips(done: ServeResult) -> int:
@@ -461,76 +515,65 @@ def used_chips(done: ServeResult) -> int:
     return done.replicas * math.prod(int(done.plan[name]) for name in ("tp", "pp", "attention_dp"))
 
 
-def enough(asked: RateAsked, chip: str, settings: tuple[str, ...], rate: float, start: int) -> tuple[ServeResult, int]:
-    """An answer on the fewest of many chips, and how many searches it took. Raises NoAnswer where none is enough."""
-    n_searches = 0
-    for count in SERVING_COUNTS:
-        if count < start and count != SERVING_COUNTS[-1]:
-            continue
-        n_searches += 1
-        done = forward(asked, chip, settings, count, rate)
-        if done is not None:
-            return done, n_searches
-    raise AssertionError("the last of them raises")
+def enough(of_count: Callable[[int], Answer], start: int) -> tuple[Answer, int]:
+    """An answer that may use more and more chips until they are enough, and how many searches it took.
 
-
-def fewest_serving(asked: RateAsked, chip: str, settings: tuple[str, ...]) -> tuple[ServeResult, int]:
-    """The answer on the fewest chips, and how many searches it took. Raises NoAnswer where no number is enough.
-
-    A search over many chips names the fewest that it needs; it is asked again with just so many, and with one less.
+    Raises NoAnswer where none is enough.
     """
-    first, n_searches = enough(asked, chip, settings, asked.rate, 1)
-    count = used_chips(first)
-    best = forward(asked, chip, settings, count, asked.rate)
-    while best is None:  # a cluster of so many has other links than the larger one
-        count += 1
+    count = max(start, 1)
+    n_searches = 0
+    while True:
         n_searches += 1
-        best = forward(asked, chip, settings, count, asked.rate)
-    less: ServeResult | None = best
-    while less is not None:
-        best = less
-        count = min(used_chips(best), count) - 1
-        n_searches += 1
-        less = forward(asked, chip, settings, count, asked.rate) if count else None
-    return best, n_searches + 1
-
-
-def serve_one(asked: RateAsked, chip: str, settings: tuple[str, ...]) -> tuple[Sized, ServeResult | None, int]:
-    """One chip's fewest for a rate."""
-    try:
-        done, n_searches = fewest_serving(asked, chip, settings)
-    except NoAnswer as error:
-        question = fill(Asked(chip, asked.model, precision=asked.precision, fabric=asked.fabric, settings=settings))
-        why = f"{error.message}; {error.hint}" if error.hint else error.message
-        row = Sized(
-            chip=question.chip.name, chip_name=question.chip.full_name, count=None, count_low=None, count_high=None,
-            granule=question.fabric.scale_up.n_chips, plan={}, plan_text="", precision=question.precision, days=None,
-            days_low=None, days_high=None, ttft_ms=None, tpot_ms=None, replicas=None, limiting="",
-            usd_per_chip_hour=None, price_basis="", cost_usd_per_day=None, cost_usd=None, power_mw=None,
-            energy_mwh=None, evidence="", why=why, numbers=error.numbers,
-        )  # fmt: skip
-        return row, None, 1
-    count = used_chips(done)
-    question = fill(Asked(chip, asked.model, n_chips=count, precision=asked.precision, settings=settings))
-    evidence = interval.evidence_of(question.chip, "serving")
-    mixture = question.record.n_moe_layers > 0
-    width = interval.half_width(evidence, 1, mixture=mixture, purpose="throughput_interval")
-    ends: list[int | None] = []
-    for sign in (-1.0, 1.0):
         try:
-            other, searched = enough(asked, chip, settings, asked.rate * math.exp(sign * width), count)
+            return of_count(count), n_searches
+        except NoAnswer as error:
+            if count == SERVING_COUNTS[-1]:
+                raise
+            rate, capacity = (error.numbers.get(name) for name in ("rate", "capacity_requests_per_s"))
+            count = next(each for each in SERVING_COUNTS if each > count)
+            if isinstance(rate, float) and isinstance(capacity, float) and capacity > 0.0:
+                most = int(error.numbers.get("count") or 0)  # what kept up with less says how many it takes
+                count = min(count, max(math.ceil(SPARE * most * rate / capacity), most + 1))
+
+
+def serve_one(asked: RateAsked, chip: str, settings: tuple[str, ...]) -> Served:
+    """One chip's fewest for a rate.
+
+    Of the chips that it may use a search uses the fewest, so one search over enough chips names them: with one less
+    there are only setups that it has looked at.
+    """
+
+    def over(rate: float) -> Callable[[int], ServeResult]:
+        return lambda count: forward(asked, chip, settings, count, rate)
+
+    try:
+        roomy, n_searches = enough(over(asked.rate), SERVING_COUNTS[0])
+    except NoAnswer as error:
+        return Served(out_of_reach(question_of(asked, chip, settings), error), None, 1)
+    count = used_chips(roomy)
+    done = forward(asked, chip, settings, count, asked.rate, roomy.plan_text)
+    question = question_of(asked, chip, settings)
+    mixture = question.record.n_moe_layers > 0
+    width = interval.half_width(
+        interval.evidence_of(question.chip, "serving"), 1, mixture=mixture, purpose="throughput_interval"
+    )
+    ends: list[int | None] = []
+    for sign, start in ((-1.0, count), (1.0, math.ceil(count * math.exp(width)))):
+        try:
+            other, searched = enough(over(asked.rate * math.exp(sign * width)), start)
             ends.append(used_chips(other))
             n_searches += searched
         except NoAnswer:
             ends.append(None)
-    joules = done.energy_j_per_output_token
-    power_w = None if joules is None else joules * done.output_tokens_per_s
+    watts = power_w(question.serving_setting().chip, count, done.utilisation["busy"] or 0.0)
     row = Sized(
         chip=done.chip,
         chip_name=done.chip_name,
         count=count,
         count_low=ends[0],
         count_high=ends[1],
+        prefill_count=None,
+        decode_count=None,
         granule=1,
         plan=done.plan,
         plan_text=done.plan_text,
@@ -546,10 +589,83 @@ def serve_one(asked: RateAsked, chip: str, settings: tuple[str, ...]) -> tuple[S
         price_basis=done.price_basis,
         cost_usd_per_day=done.usd_per_chip_hour * 24.0 * count,
         cost_usd=None,
-        power_mw=None if power_w is None else power_w / 1e6,
-        energy_mwh=None if power_w is None else power_w * DAY_S / J_PER_MWH,
+        power_mw=None if watts is None else watts / 1e6,
+        energy_mwh=None if watts is None else watts * DAY_S / J_PER_MWH,
         evidence=done.evidence,
         why="",
         numbers={},
     )
-    return row, done, n_searches
+    return Served(row, done, n_searches)
+
+
+def out_of_reach(question: Question, error: NoAnswer) -> Sized:
+    """The row of a chip of which no number is enough."""
+    why = f"{error.message}; {error.hint}" if error.hint else error.message
+    return Sized(
+        chip=question.chip.name, chip_name=question.chip.full_name, count=None, count_low=None, count_high=None,
+        prefill_count=None, decode_count=None,
+        granule=question.fabric.scale_up.n_chips, plan={}, plan_text="", precision=question.precision, days=None,
+        days_low=None, days_high=None, ttft_ms=None, tpot_ms=None, replicas=None, limiting="",
+        usd_per_chip_hour=None, price_basis="", cost_usd_per_day=None, cost_usd=None, power_mw=None,
+        energy_mwh=None, evidence="", why=why, numbers=error.numbers,
+    )  # fmt: skip
+
+
+def pools_one(asked: RateAsked, prefill: Side, decode: Side) -> Served:
+    """The cheapest pools apart for a rate: neither can do with a chip less while the other stays."""
+
+    def over(rate: float) -> Callable[[int], Pools]:
+        sides = {"prefill": prefill, "decode": decode}
+        shared = {name: getattr(asked, name) for name in PoolsAsked.__dataclass_fields__ if hasattr(asked, name)}
+        return lambda count: pools(PoolsAsked(**(shared | sides | {"count": count, "rate": rate})), compare=False)
+
+    try:
+        done, n_searches = enough(over(asked.rate), SERVING_COUNTS[0])
+    except NoAnswer as error:
+        first, second = (question_of(asked, side.chip, side.settings) for side in (prefill, decode))
+        row = replace(out_of_reach(first, error), chip=f"{first.chip.name} + {second.chip.name}")
+        return Served(row, None, 1)
+    ends: list[int | None] = []
+    for rate in (done.requests_per_s**2 / done.requests_per_s_high, done.requests_per_s**2 / done.requests_per_s_low):
+        try:
+            other, searched = enough(over(rate), SERVING_COUNTS[0])
+            ends.append(other.count)
+            n_searches += searched
+        except NoAnswer:
+            ends.append(None)
+    one, two = done.prefill, done.decode
+    watts = None
+    if done.energy_j_per_input_token is not None and done.energy_j_per_output_token is not None:
+        watts = done.energy_j_per_input_token * done.input_tokens_per_s
+        watts += done.energy_j_per_output_token * done.output_tokens_per_s
+    row = Sized(
+        chip=f"{one.chip} + {two.chip}",
+        chip_name=f"{one.chip_name} prefills, {two.chip_name} decodes",
+        count=done.count,
+        count_low=ends[0],
+        count_high=ends[1],
+        prefill_count=one.count,
+        decode_count=two.count,
+        granule=1,
+        plan={"prefill": one.plan, "decode": two.plan},
+        plan_text=f"--prefill-count {one.count} --prefill-plan {one.plan_text} "
+        f"--decode-count {two.count} --decode-plan {two.plan_text}",
+        precision=one.precision if one.precision == two.precision else f"{one.precision} and {two.precision}",
+        days=None,
+        days_low=None,
+        days_high=None,
+        ttft_ms=done.ttft_ms,
+        tpot_ms=done.tpot_ms,
+        replicas=one.replicas + two.replicas,
+        limiting=two.limiting,
+        usd_per_chip_hour=done.usd_per_hour / done.count,
+        price_basis=f"prefill: {one.price_basis}; decode: {two.price_basis}",
+        cost_usd_per_day=24.0 * done.usd_per_hour,
+        cost_usd=None,
+        power_mw=None if watts is None else watts / 1e6,
+        energy_mwh=None if watts is None else watts * DAY_S / J_PER_MWH,
+        evidence=one.evidence if one.evidence == two.evidence else f"{one.evidence}, {two.evidence}",
+        why="",
+        numbers={},
+    )
+    return Served(row, done, n_searches)

@@ -35,14 +35,21 @@ class Rate(NamedTuple):
 Layouts = Sequence[tuple[int, records.ServingPlan]]  # chips of a replica, and how they are laid out
 
 
-def rate_of(question: Question, job: str, tpot_s: float | None = None, among: Layouts | None = None) -> Rate:
+def rate_of(
+    question: Question,
+    job: str,
+    tpot_s: float | None = None,
+    among: Layouts | None = None,
+    plans: Sequence[records.Plan] | None = None,
+) -> Rate:
     """The rate of one job: `training`, `prefill` or `decode`.
 
     tpot_s  what decoding has to hold; the usual if None
     among   the layouts to try in serving; every one from the smallest that fits if None
+    plans   the plans to try in training; every one if None, or if none of these fits
     """
     if job == TRAINING:
-        return training(question)
+        return training(question, plans)
     return prefill(question, among) if job == PREFILL else decode(question, tpot_s, among)
 
 
@@ -51,15 +58,18 @@ def nothing(question: Question, job: str) -> Rate:
     return Rate(None, 0.0, "", f"{question.model.name} fits no plan for {job} on {question.n_chips:,} chips")
 
 
-def training(question: Question) -> Rate:
+def training(question: Question, plans: Sequence[records.Plan] | None = None) -> Rate:
     """Tokens per second and chip of the fastest training plan; chips that it leaves idle count."""
     if question.silicon.recipe.serving_only:
         return Rate(None, 0.0, "", f"precision {question.precision} is for serving only")
     setting = question.setting()
-    found = search.fastest(setting, question.n_chips, {})
-    if not found.plans:
+    steps = [(training_step(setting, plan), plan) for plan in plans or ()]
+    steps = [each for each in steps if each[0].memory_bytes <= each[0].capacity_bytes]
+    if not steps:
+        steps = [(training_step(setting, plan), plan) for plan in search.fastest(setting, question.n_chips, {}).plans]
+    if not steps:
         return nothing(question, TRAINING)
-    step = training_step(setting, found.plans[0])
+    step, best = min(steps, key=lambda each: each[0].step_s)
     tokens_per_s = question.job.global_batch * question.job.seq_len / step.step_s
     width = interval.half_width(
         question.silicon.evidence,
@@ -67,7 +77,7 @@ def training(question: Question) -> Rate:
         mixture=question.record.n_moe_layers > 0,
         family=question.chip.family,
     )
-    return Rate(tokens_per_s / question.n_chips, width, text.as_text(found.plans[0]), "")
+    return Rate(tokens_per_s / question.n_chips, width, text.as_text(best), "")
 
 
 def fitting(question: Question, setting: records.ServingSetting) -> Iterator[tuple[int, records.ServingPlan]]:

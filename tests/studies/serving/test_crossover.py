@@ -1,6 +1,7 @@
 """Where one chip beats another, and where decode turns: laws, and the story that the map has to tell."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -82,6 +83,34 @@ def test_at_the_turn_compute_overtakes_bandwidth() -> None:
 
     assert leads(turn.batch)
     assert not leads(0.98 * turn.batch)
+
+
+def test_it_says_who_wins_where_and_where_the_order_changes() -> None:
+    found = crossover(CrossoverAsked("h20", "h100", DENSE, batches=(1, 8, 64, 512), contexts=(1024, 4096)))
+    for won in found.won:
+        ratios = [(study.ratio_of(one, won.basis), one) for one in found.cells if one.phase == won.phase]
+        mine = [(r if won.chip == found.chip else 1 / r, one) for r, one in ratios if r]
+        assert won.of == len(mine)
+        assert won.points == sum(math.log(r) > study.EVEN for r, _ in mine)
+        if won.most_factor is not None:
+            assert won.most_factor == max(r for r, _ in mine)
+    per_chip = [one for one in found.crossings if (one.phase, one.basis) == (DECODE, study.CHIP)]
+    assert [one.context for one in per_chip] == [1024, 4096]
+    for one in per_chip:
+        assert (one.winner_below, one.winner_above) == (found.chip, found.other)
+        below = max(batch for batch in found.batches if batch <= one.batch)
+        above = min(batch for batch in found.batches if batch >= one.batch)
+        first, second = (found.cell(DECODE, batch, one.context).ratio or 0.0 for batch in (below, above))
+        assert first > 1.0 > second
+
+
+def test_a_precision_is_of_both_chips_unless_the_other_has_its_own() -> None:
+    asked = CrossoverAsked("h20", "h100", "deepseek-v3", batches=(8,), contexts=(4096,), precision="fp8")
+    assert (crossover(asked).precision, crossover(asked).other_precision) == ("fp8", "fp8")
+    own = crossover(replace(asked, other_precision="fp8-block"))
+    assert (own.precision, own.other_precision) == ("fp8", "fp8-block")
+    with pytest.raises(WrongInput, match="ascend-910b3 has no fp8"):
+        crossover(replace(asked, other="910b"))
 
 
 def test_a_batch_beyond_memory_is_said_so() -> None:

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given, settings
 from serving_problems import CHUNKS, Problem, problems
 
-from clustercast.physics.serving import closed_loop
+from clustercast.physics.loop import closed_loop
 from clustercast.studies.serving import search
 
 

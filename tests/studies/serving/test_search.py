@@ -11,7 +11,7 @@ from serving_problems import CHUNKS, Problem, load_of, problems
 
 from clustercast.errors import WrongInput
 from clustercast.physics.queueing import open_loop
-from clustercast.physics.serving import closed_loop
+from clustercast.physics.loop import closed_loop
 from clustercast.records import ServingPlan, ServingSetting
 from clustercast.studies.serving import search
 from clustercast.studies.serving.question import demand_of

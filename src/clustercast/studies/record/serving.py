@@ -12,7 +12,8 @@ from clustercast.catalog import ChipProfile, build, constants
 from clustercast.catalog import serving as serving_catalog
 from clustercast.errors import ClustercastError, WrongInput
 from clustercast.estimates import interval
-from clustercast.physics.serving import closed_loop, decode_pool, in_flight_limit, prefill_pool, static_batch
+from clustercast.physics.loop import closed_loop
+from clustercast.physics.serving import decode_pool, in_flight_limit, prefill_pool, static_batch
 from clustercast.studies.record import numbers
 from clustercast.studies.record.numbers import ChipKey, kept
 from clustercast.studies.record.outcome import CONTEXT, OK, UNSUPPORTED, Answer, Outcome, figure, size_class
@@ -177,7 +178,7 @@ def job_of(row: dict[str, str], batch: float) -> records.ServingJob:
     if row.get("mtp") in ("likely", "yes") or GUESSING.search(row.get("notes") or ""):
         n_drafts, accepted = assumed("n_drafts"), assumed("accepted_tokens")
     lengths = count(row, "input_len", INPUT_LEN), count(row, "output_len", OUTPUT_LEN)
-    return records.ServingJob(*lengths, max(1.0, batch), n_drafts, accepted)
+    return records.ServingJob(*lengths, max(1.0, batch), n_drafts, accepted, n_waves=assumed("n_waves"))
 
 
 def case_of(row: dict[str, str]) -> Case:

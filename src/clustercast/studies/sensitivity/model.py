@@ -1,7 +1,7 @@
 """One question at a fixed plan as a function of its numbers: plain for a few samples, compiled for many."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from clustercast import records
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 TRAINING: Final = "training"
 SERVING: Final = "serving"
 
-COMPILED_FROM: Final = 1_000  # samples that cost as much plainly as loading the compiled loop does
+COMPILED_FROM: Final = 500  # samples that cost as much plainly as loading the compiled loop does
 CHUNK: Final = 4_096  # samples whose records lie in memory together, 5 MB
 
 
@@ -237,14 +237,21 @@ class Problem:
     case: Any  # TrainingCase or ServingCase
     plan: Any  # records.Plan or records.ServingPlan
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of what an outcome holds."""
+        return tuple(getattr(DRIVERS[self.half].outcome, "_fields"))  # noqa: B009 (a type with fields)
+
     def at(self, parameters: Sequence[Parameter], values: Sequence[float]) -> Any:
         """The outcome with these parameters at these values, in their base units, by the plain formulas."""
+        return DRIVERS[self.half].one(self.case_at(parameters, values), self.plan)
+
+    def case_at(self, parameters: Sequence[Parameter], values: Sequence[float]) -> Any:
+        """The case with these parameters at these values."""
         case = self.case
-        for how_first in (True, False):  # what sets a field goes before what multiplies it
-            for parameter, value in zip(parameters, values, strict=True):
-                if all((place.how == SET) == how_first for place in parameter.places):
-                    case = moved(case, parameter, float(value))
-        return DRIVERS[self.half].one(case, self.plan)
+        for column, part in in_order(parameters):
+            case = moved(case, part, float(values[column]))
+        return case
 
     def many(self, parameters: Sequence[Parameter], samples: Any, *, compiled: bool | None = None) -> "np.ndarray":
         """Outcomes [n, fields] of samples [n, parameters] in base units.
@@ -253,8 +260,7 @@ class Problem:
         """
         import numpy as np
 
-        fields = len(getattr(DRIVERS[self.half].outcome, "_fields"))  # noqa: B009 (a type with fields)
-        out = np.empty((len(samples), fields))
+        out = np.empty((len(samples), len(self.fields)))
         if compiled is None:
             compiled = len(samples) >= COMPILED_FROM
         if not compiled:
@@ -285,17 +291,24 @@ def dtype_of(kind: type) -> "np.dtype[Any]":
     return np.dtype([(name, of(field)) for name, field in kind.__annotations__.items()])
 
 
+def in_order(parameters: Sequence[Parameter]) -> Iterator[tuple[int, Parameter]]:
+    """Columns and parameters as they act: what sets a field goes before what multiplies it."""
+    for setting in (True, False):
+        for column, parameter in enumerate(parameters):
+            places = tuple(place for place in parameter.places if (place.how == SET) == setting)
+            if places:
+                yield column, replace(parameter, places=places)
+
+
 def table(base: Any, parameters: Sequence[Parameter], samples: Any) -> "np.ndarray":
     """Rows of cases: the usual one with each sample's parameters."""
     import numpy as np
 
     cases = np.empty(len(samples), base.dtype)
     cases[:] = base
-    for how_first in (True, False):
-        for column, parameter in enumerate(parameters):
-            for place in parameter.places:
-                if (place.how == SET) == how_first:
-                    _move(cases, place.path, place.how, samples[:, column], parameter.number.value)
+    for column, part in in_order(parameters):
+        for place in part.places:
+            _move(cases, place.path, place.how, samples[:, column], part.number.value)
     return cases
 
 

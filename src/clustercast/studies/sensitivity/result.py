@@ -23,7 +23,8 @@ class Varied:
     low: float
     high: float
     unit: str
-    distribution: str  # between low and high
+    distribution: str  # either side of the median
+    median: float
     kind: str  # of the evidence for it; given: the user's own range
     source: str
 

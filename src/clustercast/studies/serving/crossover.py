@@ -1,7 +1,8 @@
 """Where one chip serves faster than another: a map over batch, context length and phase, and where decode turns."""
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +20,9 @@ from clustercast.studies.serving.split import constant, even_candidates, layout_
 DECODE: Final = "decode"
 PREFILL: Final = "prefill"
 PHASES: Final = (DECODE, PREFILL)
+CHIP: Final = "chip"
+DOLLAR: Final = "dollar"
+BASES: Final = (CHIP, DOLLAR)
 MOST_POINTS: Final = 64
 MOST_BATCH: Final = 1 << 20
 HALVINGS: Final = 24
@@ -91,6 +95,32 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Won:
+    """Where one chip wins in one phase, per chip or per dollar, and where by most."""
+
+    phase: str
+    basis: str  # chip, dollar
+    chip: str
+    points: int  # of `of` points at which both have an answer
+    of: int
+    most_factor: float | None  # how many times the other's tokens per second, at best
+    batch: int | None  # there
+    context: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """The batch at which the ratio of the two chips passes 1 at one context, between two points of the map."""
+
+    phase: str
+    basis: str  # chip, dollar
+    context: int
+    batch: float
+    winner_below: str
+    winner_above: str
+
+
+@dataclass(frozen=True, slots=True)
 class Crossover:
     """The map of two chips for one model."""
 
@@ -112,6 +142,8 @@ class Crossover:
     other_price_basis: str
     cells: tuple[Cell, ...]
     turns: tuple[Turn, ...]
+    won: tuple[Won, ...]
+    crossings: tuple[Crossing, ...]
     assumptions: tuple[Assumption, ...]
     warnings: tuple[str, ...]
 
@@ -261,7 +293,7 @@ def smallest_common(asked: CrossoverAsked) -> int:
     while count <= most:
         both = (
             machine(asked, asked.chip, asked.precision, asked.settings, count),
-            machine(asked, asked.other, asked.other_precision, asked.other_settings, count),
+            machine(asked, asked.other, asked.other_precision or asked.precision, asked.other_settings, count),
         )
         if all(any(largest(1.0, layout, one.setting) for layout in one.layouts) for one in both):
             return count
@@ -292,7 +324,7 @@ def crossover(asked: CrossoverAsked) -> Crossover:
     contexts = grid_of("--isl", asked.contexts, "context")
     count = asked.count if asked.count is not None else smallest_common(asked)
     one = machine(asked, asked.chip, asked.precision, asked.settings, count)
-    two = machine(asked, asked.other, asked.other_precision, asked.other_settings, count)
+    two = machine(asked, asked.other, asked.other_precision or asked.precision, asked.other_settings, count)
     for each in (one, two):
         if not each.layouts:
             raise too_large(each, count)
@@ -312,6 +344,7 @@ def crossover(asked: CrossoverAsked) -> Crossover:
                 cells.append(cell_of(phase, batch, context, points, (one, two), math.hypot(*widths), usd))
     turns = [turn_of(context, each) for each in (one, two) for context in contexts]
     questions = one.question, two.question
+    names = one.question.chip.name, two.question.chip.name
     warnings = tuple(dict.fromkeys(text for each in questions for text in each.warnings))
     return Crossover(
         chip=one.question.chip.name,
@@ -332,6 +365,8 @@ def crossover(asked: CrossoverAsked) -> Crossover:
         other_price_basis=usd[1][1],
         cells=tuple(cells),
         turns=tuple(turns),
+        won=tuple(won_of(cells, names)),
+        crossings=tuple(crossings_of(cells, names)),
         assumptions=tuple(each for each in one.question.assumptions if each.name in ("fabric", "precision")),
         warnings=warnings,
     )
@@ -369,6 +404,38 @@ def cell_of(
         winner_per_usd=winner(per_usd, names),
         sure=low > 1.0 or high < 1.0,
     )
+
+
+def ratio_of(one: Cell, basis: str) -> float | None:
+    """The ratio per chip or per dollar."""
+    return one.ratio_per_usd if basis == DOLLAR else one.ratio
+
+
+def won_of(cells: Sequence[Cell], names: tuple[str, str]) -> Iterator[Won]:
+    """Each chip's points and its largest lead, by phase and basis."""
+    for phase in PHASES:
+        for basis in BASES:
+            known = [(one, ratio_of(one, basis) or 0.0) for one in cells if one.phase == phase and one.ratio]
+            for place, name in enumerate(names):
+                leads = [(ratio if place == 0 else 1.0 / ratio, one) for one, ratio in known]
+                ahead = [(factor, one) for factor, one in leads if math.log(factor) > EVEN]
+                factor, at = max(ahead, key=lambda each: each[0], default=(None, None))
+                where = (at.batch, at.context) if at else (None, None)
+                yield Won(phase, basis, name, len(ahead), len(known), factor, *where)
+
+
+def crossings_of(cells: Sequence[Cell], names: tuple[str, str]) -> Iterator[Crossing]:
+    """Where the ratio passes 1 between neighbouring batches, straight in the logarithms of both."""
+    for phase in PHASES:
+        for basis in BASES:
+            for context in dict.fromkeys(one.context for one in cells):
+                known = [one for one in cells if (one.phase, one.context) == (phase, context) and one.ratio]
+                for one, two in itertools.pairwise(known):
+                    low, high = (math.log(ratio_of(each, basis) or 1.0) for each in (one, two))
+                    if low * high < 0.0:
+                        batch = one.batch * (two.batch / one.batch) ** (low / (low - high))
+                        order = names if low > 0.0 else names[::-1]
+                        yield Crossing(phase, basis, context, batch, *order)
 
 
 def winner(ratio: float, names: tuple[str, str]) -> str:

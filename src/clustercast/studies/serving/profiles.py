@@ -12,7 +12,13 @@ from typing import NamedTuple
 from clustercast import records
 from clustercast.catalog import serving as serving_catalog
 from clustercast.errors import WrongInput
-from clustercast.physics.serving import decode_pool, prefill_pool
+from clustercast.physics.serving import (
+    decode_parts,
+    decode_pool,
+    mean_cached_tokens,
+    prefill_parts,
+    prefill_pool,
+)
 from clustercast.studies.record import numbers
 from clustercast.studies.record import serving as record
 from clustercast.studies.record.outcome import figure
@@ -50,9 +56,11 @@ def case_of(row: dict[str, str]) -> record.Case:
     engine = case.setting.engine
     if row.get("routing") == BALANCED:
         engine = engine._replace(expert_imbalance=0.0)
+    overlap = figure(row, "exchange_overlap")
     engine = engine._replace(
         redundant_experts=figure(row, "redundant_experts") or 0.0,
         chunk_tokens=figure(row, "step_tokens") or engine.chunk_tokens,
+        exchange_overlap=engine.exchange_overlap if overlap is None else overlap,
     )
     drafts = figure(row, "drafts") or 0.0
     model = case.setting.model
@@ -80,6 +88,46 @@ def profile_of(row: dict[str, str]) -> Profile:
         raise WrongInput("value: expected a positive number")
     modelled = record.in_metric(case, done) * (figure(row, "devices_per_chip") or 1.0)
     return Profile(row["id"], published, modelled, row.get("judged") == "yes", done)
+
+
+class Gain(NamedTuple):
+    """What cutting a step in two gained somewhere, beside what the model says of it."""
+
+    name: str
+    low: float  # published
+    high: float
+    modelled: float
+    judged: bool
+
+    @property
+    def off(self) -> float:
+        """How far the modelled gain lies outside the published range; 0 inside."""
+        return max(self.low - self.modelled, self.modelled - self.high, 0.0)
+
+
+def gain_of(row: dict[str, str], profiles_by_name: dict[str, dict[str, str]]) -> Gain:
+    """A row of a file of gains: its profile with `concurrency` and `step_tokens` of its own, in one part and in two.
+
+    Nothing overlaps in the one part. Both are timed whether or not the engine would cut.
+    """
+    base = profiles_by_name[row["profile"]]
+    case = case_of(base | {name: row[name] for name in ("concurrency", "step_tokens") if row[name]})
+    job, plan = case.job, case.plan
+    bare = case.setting._replace(engine=case.setting.engine._replace(exchange_overlap=0.0))
+    if case.load == "decode":
+        asked = (job.batch, 1.0 + job.n_drafts, mean_cached_tokens(job))
+        whole, cut = (decode_parts(n, *asked, each, plan) for n, each in ((1.0, bare), (2.0, case.setting)))
+    else:
+        prompts = (bare.engine.chunk_tokens / job.input_len, float(job.input_len), float(plan.attention_dp))
+        whole, cut = (prefill_parts(n, *prompts, each, plan) for n, each in ((1.0, bare), (2.0, case.setting)))
+    low, high = float(row["low"]), float(row["high"])
+    return Gain(row["id"], low, high, whole.total_s / cut.total_s - 1.0, row["judged"] == "yes")
+
+
+def gains(path: Path, of: Path) -> list[Gain]:
+    """Every row of a file of gains; `of` holds the profiles that it names."""
+    named = {row["id"]: row for row in read(of)}
+    return [gain_of(row, named) for row in read(path)]
 
 
 def read(path: Path) -> list[dict[str, str]]:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from clustercast import records, units
+from clustercast.catalog import constants
 from clustercast.errors import WrongInput
 from clustercast.estimates.question import Asked, Question, fill
 from clustercast.estimates.result import Assumption
-from clustercast.physics.queueing import Demand
-from clustercast.studies.serving.search import PERCENTILES, Limits
+from clustercast.physics.queueing import Demand, strata_of
+from clustercast.studies.serving.search import Limits
 from clustercast.studies.serving.simulate import Lengths, by_percentiles
 from clustercast.studies.serving.simulate import fixed as always
 
@@ -28,8 +29,6 @@ MOST_FIXED: Final = 10**6
 MOST_TOKENS: Final = 10_000_000
 MOST_RATE: Final = 1e9
 MOST_ROWS: Final = 10_000_000
-BLOCK_TOKENS: Final = 16.0  # of one cache block; [kwon2023]
-RESERVE_FRACTION: Final = 0.01  # of the cache that admission leaves free, as in the simulation
 TRAINING_ONLY: Final = ("tokens", "seq_len", "global_batch", "stack")
 
 
@@ -50,7 +49,7 @@ class ServeAsked:
     rate: float | None = None  # requests per second
     ttft_s: float | None = None
     tpot_s: float | None = None
-    percentile: int | None = None
+    percentile: float | None = None
     plan: str = ""
     hit_fraction: float = 0.0
     n_drafts: float | None = None
@@ -88,7 +87,7 @@ class ServeQuestion:
     demand: Demand
     limits: Limits
     limits_assumed: bool
-    percentile: int  # 0: the mean
+    percentile: float  # 0: the mean
     fixed: Mapping[str, int]
     assumptions: tuple[Assumption, ...]
     warnings: tuple[str, ...]
@@ -291,6 +290,12 @@ def positive(option: str, value: float | None, most: float, expected: str) -> No
         raise WrongInput(f"{option}: expected {expected}, got {value:g}")
 
 
+def check_percentile(percentile: float | None) -> None:
+    """Refuse a percentile that no request has. Raises WrongInput."""
+    if percentile is not None and not 0.0 < percentile < 100.0:
+        raise WrongInput(f"--percentile: expected a number above 0 and below 100, like 90, got {percentile:g}")
+
+
 def check(asked: ServeAsked) -> None:
     """Refuse loads, objectives and shares that make no sense. Raises WrongInput."""
     if asked.rate is not None and asked.concurrency is not None:
@@ -300,10 +305,7 @@ def check(asked: ServeAsked) -> None:
     positive("--ttft", asked.ttft_s, math.inf, "a time above 0, like 2s")
     positive("--tpot", asked.tpot_s, math.inf, "a time above 0, like 50ms")
     if asked.percentile is not None:
-        if asked.percentile not in PERCENTILES:
-            raise WrongInput(
-                f"--percentile: expected one of {', '.join(map(str, PERCENTILES))}, got {asked.percentile}"
-            )
+        check_percentile(asked.percentile)
         if asked.rate is None:
             raise WrongInput(
                 "--percentile: percentiles come from arrivals; without --rate times are means", hint="add --rate N"
@@ -333,8 +335,6 @@ def guesses(asked: ServeAsked) -> tuple[float, float]:
 
 def fill_serve(asked: ServeAsked) -> ServeQuestion:
     """Resolve names and fill in defaults. Raises WrongInput for what is wrong."""
-    from clustercast.catalog import constants
-
     check(asked)
     fixed = parse_plan(asked.plan)
     if "batch" in fixed and (asked.rate is not None or asked.concurrency is not None):
@@ -383,7 +383,7 @@ def fill_serve(asked: ServeAsked) -> ServeQuestion:
         demand=demand_of(job, answer.inverse_factor),
         limits=limits,
         limits_assumed=assumed,
-        percentile=asked.percentile or 0,
+        percentile=asked.percentile or 0.0,
         fixed=fixed,
         assumptions=tuple(said),
         warnings=tuple(base.warnings),
@@ -401,7 +401,9 @@ def demand_of(job: records.ServingJob, inverse_factor: float) -> Demand:
         "hit_fraction": job.hit_fraction,
         "n_drafts": job.n_drafts,
         "accepted_tokens": job.accepted_tokens,
-        "block_tokens": BLOCK_TOKENS,
-        "reserve_fraction": RESERVE_FRACTION,
+        "block_tokens": constants.default("serving", "block_tokens").value,
+        "reserve_fraction": constants.default("serving", "reserve_fraction").value,
+        "input_strata": strata_of(job.input_square_factor),
+        "output_strata": strata_of(job.output_square_factor),
     }
     return records.as_declared(Demand(**{name: values[name] for name in Demand._fields}))

@@ -14,11 +14,18 @@ from clustercast.estimates.job import usd_per_chip_hour
 from clustercast.estimates.result import Assumption, Elasticity, Search, ServingMemory
 from clustercast.estimates.serving import too_large
 from clustercast.physics.job import energy_j
+from clustercast.physics.loop import closed_loop
 from clustercast.physics.parameters import matmul_active_params
-from clustercast.physics.queueing import Steady, open_loop, saturation_requests_per_s, turn
+from clustercast.physics.queueing import (
+    Steady,
+    open_loop,
+    saturation_requests_per_s,
+    tpot_percentile_s,
+    ttft_percentile_s,
+    turn,
+)
 from clustercast.physics.serving import (
     Pass,
-    closed_loop,
     decode_pass,
     free_bytes,
     mean_cached_tokens,
@@ -32,6 +39,7 @@ from clustercast.physics.serving import serve as serve_step
 from clustercast.studies.serving import search, simulation
 from clustercast.studies.serving.question import ServeAsked, ServeQuestion, fill_serve
 from clustercast.studies.serving.search import Found, Layouts, Load, Nearest
+from clustercast.studies.serving.split import constant
 
 CAPACITY_STEP: Final = 1.1
 MILLION: Final = 1e6
@@ -123,6 +131,8 @@ class ServeResult:
     ttft_ms: float
     ttft_ms_low: float
     ttft_ms_high: float
+    ttft_percentile_ms: float | None  # at the percentile of the objectives
+    tpot_percentile_ms: float | None
     ttft_p50_ms: float | None
     ttft_p90_ms: float | None
     ttft_p99_ms: float | None
@@ -200,22 +210,68 @@ def serve(asked: ServeAsked, *, frontier: bool = False, n_simulated: int = 0, se
             setting, question.job, space, count, question.limits, chunks=chunks, fixed=question.fixed
         )
     else:
-        load = Load(
-            question.job,
-            question.demand,
-            float(asked.concurrency or 0),
-            float(asked.rate or 0.0),
-            float(question.percentile),
-        )
         outcome = search.best_under_load(
-            setting, load, space, count, question.limits, chunks=chunks, fixed=question.fixed
+            setting, load_of(question), space, count, question.limits, chunks=chunks, fixed=question.fixed
         )
     if outcome.best is None:
         raise out_of_reach(question, outcome.nearest, space)
-    done = answer(question, outcome.best, outcome.search)
+    best = plainest(question, outcome.best, space, chunks)
+    done = answer(question, best, outcome.search)
+    if best != outcome.best:
+        done = replace(done, warnings=(*done.warnings, passed_over(outcome.best, question)))
     if n_simulated:
-        done = replace(done, simulation=simulated(question, outcome.best, n_simulated, seed))
+        done = replace(done, simulation=simulated(question, best, n_simulated, seed))
     return with_frontier(done, question, space, chunks) if frontier else done
+
+
+def load_of(question: ServeQuestion) -> Load:
+    """What the search is to serve."""
+    concurrency, rate = float(question.asked.concurrency or 0), float(question.asked.rate or 0.0)
+    return Load(question.job, question.demand, concurrency, rate, question.percentile)
+
+
+def dimensions(plan: records.ServingPlan, size: int, domain: int) -> tuple[int, int]:
+    """How plain a layout is, plainest first: the dimensions it divides by, one more across domains; then its chips."""
+    named = (plan.tp, plan.pp, plan.attention_dp, min(plan.ep, plan.etp))
+    return sum(each > 1 for each in named) + (size > domain), size
+
+
+def plainest(question: ServeQuestion, best: Found, space: Layouts, chunks: tuple[int, ...]) -> Found:
+    """Of the setups within a hair of the best the plainest, as many chips for a load; the best itself else."""
+    setting, count = question.setting, question.base.n_chips
+    domain = setting.cluster.scale_up.n_chips
+    near = 1.0 - constant("layout", "near_tie_fraction").value
+    own, _ = dimensions(best.plan, best.size, domain)
+    plainer: dict[int, list[int]] = {}
+    for at, row in enumerate(space.rows):
+        found, _ = dimensions(space.plan(at), row[5], domain)
+        if found < own:
+            plainer.setdefault(found, []).append(at)
+    seen = see(question, best, search.with_chunk(setting, best.chunk_tokens))
+    for _, places in sorted(plainer.items()):
+        part = Layouts([space.rows[at] for at in places], 0)
+        if question.load == "full":
+            outcome = search.best_batch(
+                setting, question.job, part, count, question.limits, chunks=chunks, fixed=question.fixed,
+                above_requests_per_s=near * seen.requests_per_s * best.replicas,
+            )  # fmt: skip
+        else:
+            chips = best.size * best.replicas if question.limits.given else count
+            outcome = search.best_under_load(
+                setting, load_of(question), part, chips, question.limits, chunks=chunks, fixed=question.fixed,
+                below_s=seen.latency_s / near,
+            )  # fmt: skip
+        if outcome.best is not None:
+            return outcome.best
+    return best
+
+
+def passed_over(best: Found, question: ServeQuestion) -> str:
+    """What is said where a plainer setup than the best is named."""
+    share = constant("layout", "near_tie_fraction").value
+    return f"of the setups within {100.0 * share:g} % of the best the plainest is named; the best: " + plan_text(
+        best, batch=question.load == "full"
+    )
 
 
 def simulated(question: ServeQuestion, found: Found, n_requests: int, seed: int) -> Simulation:
@@ -463,6 +519,13 @@ def answer(question: ServeQuestion, found: Found, looked: Search) -> ServeResult
     n_prompts = max(budget / new_tokens(job), 1.0)
     full = turn(running, context, budget, 0.5 * keys, n_prompts, job.n_drafts, setting, plan)
     steady = seen.steady
+    named = None
+    if steady is not None and question.percentile:
+        share = 0.01 * question.percentile
+        named = (
+            ttft_percentile_s(share, steady.shape, question.demand),
+            tpot_percentile_s(share, steady.shape, question.demand),
+        )
     weights = serving_weights_bytes(setting, plan)
     kept = min(rank_bytes, free)
     prefill_only = serve_step(setting, job, plan).prefill_tokens_per_s * found.replicas / count
@@ -502,6 +565,8 @@ def answer(question: ServeQuestion, found: Found, looked: Search) -> ServeResult
         ttft_ms=1e3 * seen.ttft_s,
         ttft_ms_low=1e3 * ttft_low,
         ttft_ms_high=1e3 * ttft_high,
+        ttft_percentile_ms=1e3 * named[0] if named else None,
+        tpot_percentile_ms=1e3 * named[1] if named else None,
         ttft_p50_ms=1e3 * steady.ttft_p50_s if steady else None,
         ttft_p90_ms=1e3 * steady.ttft_p90_s if steady else None,
         ttft_p99_ms=1e3 * steady.ttft_p99_s if steady else None,
@@ -648,7 +713,7 @@ def cost_assumptions(question: ServeQuestion, usd_per_h: float, basis: str) -> l
     kind = "reported" if question.base.chip.get("price.rent") else "assumed"
     said.append(Assumption("usd_per_chip_hour", usd_per_h, kind, basis))
     engine = question.base.engine
-    for name in ("host_step_s", "first_token_s", "interference_factor", "burst_share"):
+    for name in ("host_step_s", "first_token_s", "interference_factor"):
         found = engine.constants[name]
         text = found.note or found.source
         said.append(Assumption(f"{engine.name}.{name}", found.value, found.kind, text, found.low, found.high))
@@ -738,7 +803,7 @@ def out_of_reach(question: ServeQuestion, nearest: Nearest | None, space: Layout
     missed.sort(key=lambda each: -each[0])
     _, name, value_s, limit_s, slopes = missed[0]
     binds = limiting(slopes())
-    words = "mean" if not question.percentile else f"p{question.percentile}"
+    words = "mean" if not question.percentile else f"p{question.percentile:g}"
     at = f"{setup.batch:,.0f} sequences per replica" if question.load == "full" else f"{setup.replicas:,} replicas"
     return NoAnswer(
         f"no plan of {who} serves {base.model.name} with a {words} {name} under {units.seconds(limit_s)}: the nearest "

@@ -1,10 +1,11 @@
 """Which layout, batch and prefill chunk serve best: an exact search over a stated space.
 
 The space: every layout of `estimates.serving.layouts` over the replica sizes that divide the chips, every chunk of
-`CHUNKS` and the engine's own, every whole number of sequences that fits. A larger batch never makes a request faster
-(a law that the tests hold), so throughput of any batch up to b is at most b over the latency of the smallest: whole
-ranges of batches are left out unseen, and what is found is the best of all. The loops below are plain Python and are
-compiled as they stand where that pays; both give the same numbers.
+`CHUNKS` and the engine's own, every whole number of sequences that fits. A larger batch hardly ever makes a request
+faster, and never by more than `KEPT` leaves (a law that the tests hold), so throughput of any batch up to b is at most
+b over that share of the latency of the smallest: whole ranges of batches are left out unseen, and what is found is the
+best of all. The loops below are plain Python and are compiled as they stand where that pays; both give the same
+numbers.
 """
 
 import math
@@ -16,22 +17,23 @@ from typing import Any, Final, NamedTuple
 from clustercast.errors import WrongInput
 from clustercast.estimates.result import Search
 from clustercast.estimates.serving import layouts, sizes
-from clustercast.physics.queueing import Demand, gamma_quantile_s, open_loop
-from clustercast.physics.serving import closed_loop, decode_pool, free_bytes, in_flight_limit, rank_sequence_bytes
+from clustercast.physics.loop import closed_loop
+from clustercast.physics.queueing import Demand, open_loop, tpot_percentile_s, ttft_percentile_s
+from clustercast.physics.serving import decode_pool, free_bytes, in_flight_limit, rank_sequence_bytes
 from clustercast.plans import rules
 from clustercast.records import ServingJob, ServingPlan, ServingSetting
 
 CHUNKS: Final = (2048, 4096, 8192, 16384)  # most tokens of one prefill step
-PERCENTILES: Final = (50, 90, 99)  # of arrivals; 0 stands for the mean
-NORMAL_P90: Final = 1.2816  # the same percentiles of a standard normal variable
-NORMAL_P99: Final = 2.3263
 ONE_POOL: Final = 0  # prefill and decode in turns on the same chips
 DECODE_ONLY: Final = 1
 NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
 SCANNED: Final = 64  # replicas that are tried one by one
 PER_DOUBLING: Final = 8  # batches of a frontier
+KEPT: Final = 0.95  # of its latency that a request takes at least when there are more of them
+KEPT_TTFT: Final = 0.7  # the same of its first token: prompts may meet other steps
+KEPT_TPOT: Final = 0.85
 DEPTH: Final = 256  # ranges of batches that wait to be looked at
-PLAIN_SETUPS: Final = 4000  # below this the plain loop is done before numba is loaded: bench/serve_rate.py
+PLAIN_SETUPS: Final = 1500  # below this the plain loop is done before numba is loaded: bench/serve_rate.py
 STARTS_PER_LAYOUT: Final = 4  # setups that a layout costs, about
 PLAIN_ARRIVALS: Final = 40  # the same limit where a setup is a whole steady state under arrivals
 FEASIBLE, BY_TTFT, BY_TPOT, BY_RATE, BY_CACHE, WORSE = range(6)
@@ -199,6 +201,7 @@ def _load_of(kind: int, batch: float, job: ServingJob, setting: ServingSetting, 
         job.hit_fraction,
         job.input_square_factor,
         job.output_square_factor,
+        job.n_waves,
     )
     if kind == DECODE_ONLY:
         return decode_pool(setting, here, plan)
@@ -257,11 +260,13 @@ def search_batches(
                         best[0] = replicas * found.requests_per_s
                         best[1] = at
                         best[2] = low
-                else:
+                elif KEPT_TPOT * found.tpot_s > tpot_limit_s or KEPT_TTFT * found.ttft_s > ttft_limit_s:
                     counts[verdict] += high - low + 1
                     high = low
-            if high > low and replicas * high / latency_s > best[0]:
-                needed = min(math.floor(best[0] * latency_s / replicas) + 1, high)
+                else:
+                    counts[verdict] += 1
+            if high > low and replicas * high / (KEPT * latency_s) > best[0]:
+                needed = min(math.floor(KEPT * best[0] * latency_s / replicas) + 1, high)
                 if leap and needed > low + 1:
                     counts[WORSE] += needed - low - 1
                     low = needed
@@ -305,22 +310,10 @@ def _under_load(
     steady = open_loop(requests_per_s / replicas, demand, setting, plan)
     ttft_s = steady.ttft_s
     tpot_s = steady.tpot_s
-    if percentile == 50.0:
-        ttft_s = steady.ttft_p50_s
-    elif percentile == 90.0:
-        ttft_s = steady.ttft_p90_s
-        tpot_s = steady.tpot_p90_s
-    elif percentile == 99.0:
-        ttft_s = steady.ttft_p99_s
-        tpot_s = _tpot_p99_s(steady.tpot_s, steady.tpot_p90_s)
+    if percentile > 0.0 and math.isfinite(steady.latency_s):
+        ttft_s = ttft_percentile_s(0.01 * percentile, steady.shape, demand)
+        tpot_s = tpot_percentile_s(0.01 * percentile, steady.shape, demand)
     return ttft_s, tpot_s, steady.latency_s, replicas * steady.saturation_requests_per_s
-
-
-def _tpot_p99_s(tpot_s: float, tpot_p90_s: float) -> float:
-    """The 99th percentile of a gamma variable from its mean and 90th."""
-    if not math.isfinite(tpot_s):
-        return tpot_s
-    return gamma_quantile_s(tpot_s, max(tpot_p90_s - tpot_s, 0.0) / NORMAL_P90, NORMAL_P99)
 
 
 def _verdict(ttft_s: float, tpot_s: float, latency_s: float, ttft_limit_s: float, tpot_limit_s: float) -> int:
@@ -358,7 +351,8 @@ def search_replicas(
     all_at_once  1: nobody may wait for memory
     best         [11] chips, latency, layout, replicas; least excess, its layout, replicas, TTFT, TPOT; most requests
                  per second, its layout
-    Up to SCANNED numbers of replicas are tried one by one; more by halving, since more replicas are not slower.
+    Up to SCANNED numbers of replicas are tried one by one; more, and under arrivals, by halving: more replicas are not
+    slower.
     """
     for at in range(len(rows)):
         row = rows[at]
@@ -377,7 +371,7 @@ def search_replicas(
             counts[BY_CACHE] += max(min(low, fewest) - least_replicas + 1, 0)
         if fewest <= low:
             continue
-        scan = cheapest == 1 and fewest - low <= SCANNED
+        scan = cheapest == 1 and fewest - low <= SCANNED and requests_per_s <= 0.0
         replicas = fewest
         if scan:
             replicas = low + 1
@@ -447,7 +441,7 @@ def run_points(setting: ServingSetting, job: ServingJob, rows: Any, batches: Any
         out[at][3] = found.requests_per_s
 
 
-HELPERS: Final = (_load_of, _tpot_p99_s, _under_load, _verdict)
+HELPERS: Final = (_load_of, _under_load, _verdict)
 
 
 def _driver(function: Callable[..., None], *, compiled: bool) -> tuple[Callable[..., None], Callable[[Any], Any]]:
@@ -471,12 +465,14 @@ def best_batch(
     chunks: Sequence[int] = (),
     fixed: Mapping[str, int] = NOTHING,
     kind: int = ONE_POOL,
+    above_requests_per_s: float = 0.0,
     compiled: bool | None = None,
 ) -> Outcome:
     """The setup with the most tokens per second under objectives on mean times.
 
     chunks    prefill chunks to try; none: the engine's own
     fixed     replicas and batch (of one replica), where they are fixed
+    above_requests_per_s  a setup counts only if it does more
     compiled  None: where it pays
     """
     started = time.perf_counter()
@@ -487,7 +483,7 @@ def best_batch(
     if compiled is None:
         compiled = STARTS_PER_LAYOUT * len(kept) * len(tried) > PLAIN_SETUPS
     run, table = _driver(search_batches, compiled=compiled)
-    best = table([0.0, -1.0, 0.0, math.inf, -1.0, 0.0])
+    best = table([above_requests_per_s, -1.0, 0.0, math.inf, -1.0, 0.0])
     counts = table([0.0] * len(REASONS))
     waiting = table([[0.0] * 3 for _ in range(DEPTH)])
     rows = table(kept)
@@ -524,9 +520,12 @@ def best_under_load(
     *,
     chunks: Sequence[int] = (),
     fixed: Mapping[str, int] = NOTHING,
+    below_s: float = math.inf,
     compiled: bool | None = None,
 ) -> Outcome:
     """The setup for a load: fewest chips that meet the objectives, or the fastest where there is no objective.
+
+    below_s  of setups on all `n_chips` one counts only if a request takes less
 
     Where requests in flight are given with an objective but none on TTFT, none of them may wait for memory.
     """
@@ -537,7 +536,8 @@ def best_under_load(
         compiled = setups > (PLAIN_ARRIVALS if load.requests_per_s > 0.0 else PLAIN_SETUPS)
     run, table = _driver(search_replicas, compiled=compiled)
     at_once = load.concurrency > 0.0 and limits.given and not math.isfinite(limits.ttft_s)
-    first = [n_chips + 1.0 if limits.given else 0.0, math.inf, -1.0, 0.0]
+    most = float(n_chips) + (0.0 if math.isfinite(below_s) else 1.0)
+    first = [most if limits.given else 0.0, below_s, -1.0, 0.0]
     best = table([*first, math.inf, -1.0, 0.0, 0.0, 0.0, 0.0, -1.0])
     counts = table([0.0] * len(REASONS))
     rows = table(space.rows)

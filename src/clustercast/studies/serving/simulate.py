@@ -9,8 +9,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from clustercast.catalog.constants import default
 from clustercast.errors import NoAnswer, WrongInput
-from clustercast.physics.queueing import Demand, turn
+from clustercast.physics.queueing import Demand, Strata, stratum_share, turn
 from clustercast.physics.serving import free_bytes, rank_sequence_bytes
 from clustercast.records import ServingPlan, ServingSetting
 
@@ -66,6 +67,21 @@ class Lengths(NamedTuple):
             total += (self.shares[i + 1] - self.shares[i]) * mean
         return total
 
+    @property
+    def strata(self) -> Strata:
+        """Means of the shortest, longer and longest shares of the lengths, over the mean of all."""
+        import numpy as np
+
+        n_points = 4000
+        at = (np.arange(n_points) + 0.5) / n_points
+        if self.shares:
+            lengths = np.interp(at, self.shares, self.values)
+        else:
+            lengths = np.sort(np.array(self.values))[(at * len(self.values)).astype(np.int64)]
+        ends = np.rint(np.cumsum([stratum_share(i) for i in range(5)]) * n_points).astype(np.int64)
+        parts = np.split(lengths, ends[:-1])
+        return Strata(*(float(part.mean() / lengths.mean()) for part in parts))
+
     def draw(self, rng: "np.random.Generator", n_requests: int) -> "np.ndarray":
         """Whole lengths of `n_requests`, at least 1."""
         import numpy as np
@@ -116,8 +132,8 @@ class Traffic(NamedTuple):
     hit_fraction: float = 0.0  # of a prompt that the prefix cache holds
     n_drafts: float = 0.0
     accepted_tokens: float = 1.0  # a step yields per sequence, the sure one included
-    block_tokens: int = 16  # of one cache block; the engine's default in [kwon2023]
-    reserve_fraction: float = 0.01  # of the cache that admission leaves free while others run, for them to grow
+    block_tokens: int = int(default("serving", "block_tokens").value)  # of one cache block
+    reserve_fraction: float = default("serving", "reserve_fraction").value  # of the cache that admission leaves free
 
 
 def demand_of(traffic: Traffic) -> Demand:
@@ -133,6 +149,8 @@ def demand_of(traffic: Traffic) -> Demand:
         accepted_tokens=float(traffic.accepted_tokens),
         block_tokens=float(traffic.block_tokens),
         reserve_fraction=traffic.reserve_fraction,
+        input_strata=traffic.input_len.strata,
+        output_strata=traffic.output_len.strata,
     )
 
 

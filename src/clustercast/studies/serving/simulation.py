@@ -3,7 +3,7 @@
 from typing import Final
 
 from clustercast.errors import WrongInput
-from clustercast.studies.serving.question import BLOCK_TOKENS, RESERVE_FRACTION, ServeQuestion, drawn_from
+from clustercast.studies.serving.question import ServeQuestion, drawn_from
 from clustercast.studies.serving.simulate import PERCENTILES, Traffic, simulate
 
 __all__ = ["PERCENTILES", "check", "said", "simulate", "traffic_of"]
@@ -35,8 +35,8 @@ def traffic_of(question: ServeQuestion, replicas: int, batch: float) -> Traffic:
         hit_fraction=question.job.hit_fraction,
         n_drafts=question.job.n_drafts,
         accepted_tokens=question.job.accepted_tokens,
-        block_tokens=int(BLOCK_TOKENS),
-        reserve_fraction=RESERVE_FRACTION,
+        block_tokens=int(question.demand.block_tokens),
+        reserve_fraction=question.demand.reserve_fraction,
     )
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, Final, NamedTuple
 
 from clustercast import records, units
@@ -27,11 +28,13 @@ from clustercast.physics.queueing import (
     n_slots_of,
     open_loop,
     saturation_requests_per_s,
+    tpot_percentile_s,
+    ttft_percentile_s,
     turn,
 )
 from clustercast.physics.serving import free_bytes, prefill_pass, rank_sequence_bytes
-from clustercast.studies.serving.question import ServeQuestion, fill_serve, like, parse_plan
-from clustercast.studies.serving.search import NORMAL_P90, NORMAL_P99, PERCENTILES, candidates, chunks_of, with_chunk
+from clustercast.studies.serving.question import ServeQuestion, check_percentile, fill_serve, like, parse_plan
+from clustercast.studies.serving.search import candidates, chunks_of, with_chunk
 
 HALVINGS: Final = 20
 LEAST_SHARE: Final = 1e-6  # of what a replica can do: below it a rate is none
@@ -70,7 +73,7 @@ class PoolsAsked:
     lengths: str | None = None  # a CSV file
     ttft_s: float | None = None
     tpot_s: float | None = None
-    percentile: int | None = None  # of requests that meet the objectives; None: their mean does
+    percentile: float | None = None  # of requests that meet the objectives; None: their mean does
     rate: float | None = None  # requests per second; None: the most that holds the objectives
     hit_fraction: float = 0.0
     n_drafts: float | None = None
@@ -139,8 +142,7 @@ def goal_of(asked: PoolsAsked, question: ServeQuestion) -> Goal:
 
 def question_of(asked: PoolsAsked, side: Side, count: int) -> ServeQuestion:
     """One pool's chip, model, precision and engine. Raises WrongInput."""
-    if asked.percentile not in (None, *PERCENTILES):
-        raise WrongInput(f"--percentile: expected one of {', '.join(map(str, PERCENTILES))}, got {asked.percentile}")
+    check_percentile(asked.percentile)
     own = {name: getattr(side, name) for name in ("chip", "engine", "precision", "fabric", "settings")}
     return fill_serve(like(asked, n_chips=count, percentile=None, **own))
 
@@ -183,14 +185,13 @@ def undisturbing(setting: records.ServingSetting) -> records.ServingSetting:
 
 def only_prefill(goal: Goal) -> Demand:
     """The same requests, done when their first token is out."""
-    plain = {
-        "output_len": 1.0,
-        "output_square_factor": 1.0,
-        "output_inverse_factor": 1.0,
-        "n_drafts": 0.0,
-        "accepted_tokens": 1.0,
-    }
-    return goal.demand._replace(**plain)
+    return goal.demand._replace(
+        output_len=1.0,
+        output_square_factor=1.0,
+        output_inverse_factor=1.0,
+        n_drafts=0.0,
+        accepted_tokens=1.0,
+    )
 
 
 def holds_prompts(setting: records.ServingSetting, plan: records.ServingPlan, demand: Demand) -> bool:
@@ -222,15 +223,18 @@ def crowded(batch: float, normal: float) -> float:
     return batch + normal * math.sqrt(batch)
 
 
-def first_token_s(done: Steady, percentile: float) -> float:
+def first_token_s(done: Steady, demand: Demand, percentile: float) -> float:
     """TTFT at the percentile that the objective speaks of, 0: the mean."""
-    if percentile == 50.0:
-        return done.ttft_p50_s
-    if percentile == 90.0:
-        return done.ttft_p90_s
-    if percentile == 99.0:
-        return done.ttft_p99_s
-    return done.ttft_s
+    if percentile <= 0.0 or not math.isfinite(done.ttft_s):
+        return done.ttft_s
+    return ttft_percentile_s(0.01 * percentile, done.shape, demand)
+
+
+def each_token_s(done: Steady, demand: Demand, percentile: float) -> float:
+    """TPOT at the percentile that the objective speaks of, 0: the mean."""
+    if percentile <= 0.0 or not math.isfinite(done.tpot_s):
+        return done.tpot_s
+    return tpot_percentile_s(0.01 * percentile, done.shape, demand)
 
 
 def decode_batch(
@@ -278,10 +282,8 @@ def open_rate(
     for step in range(HALVINGS + 1):
         if step == 0 or rate > least:
             done = open_loop(rate, demand, setting, plan)
-            tpot_s_now = done.tpot_s
-            if percentile > 50.0:
-                tpot_s_now = done.tpot_p90_s
-            held = first_token_s(done, percentile) <= ttft_s and tpot_s_now <= tpot_s
+            held = first_token_s(done, demand, percentile) <= ttft_s
+            held = held and each_token_s(done, demand, percentile) <= tpot_s
             if step == 0 and not held:
                 return 0.0
             if step > 0 and held:
@@ -344,7 +346,7 @@ def fill_rates(
         out[at][1] = batch
 
 
-HELPERS: Final = (first_token_s, decode_step_s, decode_rate, crowded, decode_batch, open_rate)
+HELPERS: Final = (first_token_s, each_token_s, decode_step_s, decode_rate, crowded, decode_batch, open_rate)
 
 
 def rates(
@@ -361,7 +363,7 @@ def rates(
     best  the highest rates so far by size, ascending; it is brought up to date
     """
     margin = constant("slots", "margin_factor").value
-    normal = {90.0: NORMAL_P90, 99.0: NORMAL_P99}.get(goal.percentile, 0.0)
+    normal = NormalDist().inv_cdf(0.01 * goal.percentile) if goal.percentile > 0.0 else 0.0
     numbers = (goal.ttft_s, goal.tpot_s, goal.percentile, normal, margin)
     places = {size: place for place, size in enumerate(sorted({size for size, _ in found}))}
     rows = [(*plan, places[size], max(count // size, 1)) for size, plan in found]
@@ -551,7 +553,7 @@ def running(pair: Pair, first: Filled, second: Filled, rate: float) -> Running:
     beyond_s = pair.prefill_setting.engine.handover_s + exposed_s + wait_s
     return Running(
         rate,
-        first_token_s(steady, goal.percentile) + beyond_s,
+        first_token_s(steady, prompt, goal.percentile) + beyond_s,
         steady,
         beyond_s,
         alone_s,
@@ -832,7 +834,7 @@ def no_prefill(
     fitting = [plan for _, plan in even_candidates(setting, count, fixed) if holds_prompts(setting, plan, prompt)]
     if not fitting:
         return does_not_fit(question, count, "prefill")
-    least_s = min(first_token_s(open_loop(1e-9, prompt, setting, plan), goal.percentile) for plan in fitting)
+    least_s = min(first_token_s(open_loop(1e-9, prompt, setting, plan), prompt, goal.percentile) for plan in fitting)
     least_s += setting.engine.handover_s
     return NoAnswer(
         f"no layout on {count:,} x {question.chip.name} keeps TTFT under {units.seconds(goal.ttft_s)}: "
