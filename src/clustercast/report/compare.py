@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 PRICES: Final = {"rent": "rented", "buy": "owned"}
 OF_ROW: Final = (
-    "model", "chip", "count", "share", "days", "days_low", "days_high", "cost_usd", "energy_mwh", "mfu", "goodput",
-    "plan", "training_memory_fraction", "training_reason", "batch", "tpot_ms", "ttft_ms", "serving_memory_fraction",
+    "model", "chip", "count", "usd_per_chip_hour", "share", "days", "days_low", "days_high", "cost_usd", "energy_mwh",
+    "mfu", "goodput", "plan", "training_memory_fraction", "training_reason", "batch", "tpot_ms", "ttft_ms", "serving_memory_fraction",
     "serving_reason",
 )  # fmt: skip
 OF_JOB: Final = (
     "rank", "certain", "tokens_per_s", "tokens_per_s_low", "tokens_per_s_high", "tokens_per_s_per_chip",
     "usd_per_million_tokens", "joules_per_token", "limiting", "evidence", "equals_reference", "equals_reference_low",
-    "equals_reference_high",
+    "equals_reference_high", "even_usd_per_chip_hour",
 )  # fmt: skip
 WIDTH: Final = 200  # points, of a panel
 COLUMNS: Final = (*OF_ROW, *(f"{job}_{name}" for job in JOBS for name in OF_JOB))
@@ -39,6 +39,8 @@ def compared(found: Comparison) -> list[Block]:
             ("decode", f"{model}: decode"),
         ):
             blocks += ["", Line(title, "bold"), table(rows, job)]
+        if len(rows) > 1:
+            blocks += ["", *even(rows, found.reference)]
         for row in rows:
             for half, reason in (("training", row.training_reason), ("serving", row.serving_reason)):
                 if reason:
@@ -105,6 +107,18 @@ def table(rows: list[Row], job: str) -> Table:
         for row in doing
     ]
     return Table(columns, cells, frozenset({2, 3, 4, 5, 7}), (6,))
+
+
+def even(rows: list[Row], reference: str) -> list[Block]:
+    """The price of an hour at which each chip's tokens cost what the reference's do, by job."""
+    cells = []
+    for row in rows:
+        if row.chip == reference:
+            continue
+        prices = [row.jobs[job].even_usd_per_chip_hour if job in row.jobs else None for job in JOBS]
+        cells.append((row.chip, *("–" if usd is None else short(usd) for usd in prices), short(row.usd_per_chip_hour)))
+    title = Line(f"{rows[0].model}: USD an hour at which a chip is even with {reference}", "bold")
+    return [title, Table(("chip", *JOBS, "costs"), cells, frozenset({1, 2, 3, 4}))]
 
 
 def place(one: JobOf) -> str:

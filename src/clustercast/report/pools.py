@@ -23,8 +23,9 @@ def pools(found: Pools) -> list[Block]:
             f"{one.count:,} {one.chip} prefill and {two.count:,} {two.chip} decode {found.model}: "
             f"{short(found.requests_per_s)} requests/s ({short(found.requests_per_s_low)}–"
             f"{short(found.requests_per_s_high)}, 80 % interval), {short(found.output_tokens_per_s)} output tokens/s, "
-            f"{short(found.output_tokens_per_s_per_chip)} per chip, at "
-            f"{short(found.cost_usd_per_million_output_tokens_all_in)} USD per million output tokens.",
+            f"{short(found.output_tokens_per_s_per_chip)} per chip; "
+            f"{short(found.cost_usd_per_million_input_tokens)} USD per million tokens in, "
+            f"{short(found.cost_usd_per_million_output_tokens)} out.",
             style="bold",
         ),
         *wrap(
@@ -49,9 +50,9 @@ def pools(found: Pools) -> list[Block]:
         "    ",
     )
     blocks += wrap(
-        f"cost: {short(found.cost_usd_per_million_input_tokens)} USD per million tokens in (prefill pool), "
-        f"{short(found.cost_usd_per_million_output_tokens)} per million out (decode pool), "
-        f"{short(found.cost_usd_per_million_output_tokens_all_in)} of both per million out; "
+        f"cost: {short(found.cost_usd_per_million_input_tokens)} USD per million tokens in is the prefill pool's rent, "
+        f"{short(found.cost_usd_per_million_output_tokens)} per million out the decode pool's; all in "
+        f"{short(found.cost_usd_per_million_output_tokens_all_in)} per million out; "
         f"{short(found.usd_per_hour)} USD an hour",
         "  ",
         "    ",

@@ -69,7 +69,8 @@ def headline(done: ServeResult) -> str:
         f"{words} {done.chip} serve {done.model} at {units.count(done.output_tokens_per_s)} output tokens/s, "
         f"{short(done.output_tokens_per_s_per_used_chip)} per chip in use, under {load}: first token after "
         f"{milliseconds(done.ttft_ms)}, then one every {milliseconds(done.tpot_ms)}; "
-        f"{short(done.cost_usd_per_million_output_tokens)} USD per million output tokens."
+        f"{short(done.cost_usd_per_million_input_tokens)} USD per million tokens in, "
+        f"{short(done.cost_usd_per_million_output_tokens)} out."
     )
 
 
@@ -185,12 +186,14 @@ def spent(done: ServeResult) -> list[Block]:
     """Money and energy, split between prompts and answers by the time they take."""
     said = (
         f"{short(done.cost_usd_per_million_input_tokens)} USD per million tokens in, "
-        f"{short(done.cost_usd_per_million_output_tokens)} out, by device time; {done.price_basis}"
+        f"{short(done.cost_usd_per_million_output_tokens)} out, by device time (all in: "
+        f"{short(done.cost_usd_per_million_output_tokens_all_in)} per million out); {done.price_basis}"
     )
     if done.energy_j_per_output_token is not None and done.energy_j_per_input_token is not None:
         said += (
             f"; energy {short(done.energy_j_per_input_token)} J per token in, "
-            f"{short(done.energy_j_per_output_token)} J out"
+            f"{short(done.energy_j_per_output_token)} J out, at the meter, "
+            f"{percent(done.utilisation['busy'] or 0.0)} busy"
         )
     return wrap(f"{said}; evidence: {done.evidence}", "  ", "    ")
 

@@ -56,6 +56,7 @@ class JobOf:
     equals_reference: float | None = None  # cards of this chip that do as much as one of the reference
     equals_reference_low: float | None = None
     equals_reference_high: float | None = None
+    even_usd_per_chip_hour: float | None = None  # at which a token costs what it costs on the reference
     rank: int = 0  # 1: the fastest of its model and job
     certain: bool = True  # whether the interval of its ratio to the next slower one leaves the order certain
 
@@ -67,6 +68,7 @@ class Row:
     model: str
     chip: str
     count: int
+    usd_per_chip_hour: float
     share: float  # what its cards are of the reference's cards, dollars, megawatts or TPP
     days: float | None
     days_low: float | None
@@ -207,10 +209,12 @@ def answered(question: Question, share: float) -> tuple[Row, dict[str, tuple[flo
         prefill, decode = served.prefill_tokens_per_s_per_chip, served.output_tokens_per_s_per_chip
         speeds["prefill"] = prefill * question.n_chips, math.log(served.ttft_ms_high / served.ttft_ms)
         speeds["decode"] = decode * question.n_chips, math.log(served.tpot_ms_high / served.tpot_ms)
+    usd_per_h, _ = job.usd_per_chip_hour(question)
     row = Row(
         model=question.model.name,
         chip=question.chip.name,
         count=question.n_chips,
+        usd_per_chip_hour=usd_per_h,
         share=share,
         days=trained.days if trained else None,
         days_low=trained.days_low if trained else None,
@@ -233,7 +237,6 @@ def answered(question: Question, share: float) -> tuple[Row, dict[str, tuple[flo
     limits = {"training": trained.limiting if trained else "", "prefill": "", "decode": ""}
     if served is not None:
         limits |= {"prefill": served.limiting_prefill, "decode": served.limiting_decode}
-    usd_per_h, _ = job.usd_per_chip_hour(question)
     jobs = {
         name: JobOf(
             tokens_per_s=speed,
@@ -274,6 +277,7 @@ def ranked(found: list[tuple[Row, dict[str, tuple[float, float]]]], at: int) -> 
                     equals_reference=ratio,
                     equals_reference_low=ratio * math.exp(-open_width),
                     equals_reference_high=ratio * math.exp(open_width),
+                    even_usd_per_chip_hour=rows[at].usd_per_chip_hour / ratio,
                 )
             rows[place] = replace(rows[place], jobs=rows[place].jobs | {name: changed})
     return rows

@@ -5,13 +5,12 @@ formulas as any chip. What silicon holds lies in `catalog/data/design.yaml`, the
 """
 
 import datetime
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
-from clustercast import catalog, records, units
+from clustercast import catalog, units
 from clustercast.catalog import ChipProfile, constants
 from clustercast.catalog.constants import Constant
 from clustercast.errors import NoAnswer, WrongInput
@@ -26,7 +25,6 @@ from clustercast.physics.die import (
     n_stacks_beside,
 )
 from clustercast.physics.job import performance_density
-from clustercast.plans import search
 from clustercast.studies import rules
 from clustercast.studies.rules import Measured
 from clustercast.studies.throughput import (
@@ -46,7 +44,6 @@ JUST_BELOW: Final = 1.0 - 1e-9  # of a bound that is caught itself
 NO_BOUND: Final = 1e15  # TPP, beyond any chip
 SAME: Final = 1e-6  # relative: numbers nearer than that are one
 MOST_DIES: Final = 16
-MOST_PLANS: Final = 16  # the same of training plans
 SHORTLIST: Final = 5  # layouts that are tried again, of those best at either end
 # What `--cap` may bound: key, dimension, and how it is said.
 CAPS: Final = {
@@ -517,7 +514,6 @@ class Workshop:
     frame: Frame
     known: dict[tuple[str, Spec], float | None] = field(default_factory=dict)
     shortlists: dict[str, Layouts] = field(default_factory=dict)
-    plans: tuple[records.Plan, ...] = ()  # for training, where a search takes long
     n_evaluations: int = 0
 
     def question(self, base: Question, spec: Spec) -> Question:
@@ -569,7 +565,8 @@ class Workshop:
 
     def _of(self, job: str, question: Question) -> float | None:
         self.n_evaluations += 1
-        return rate_of(question, job, self.asked.tpot_s, self.shortlists.get(job), self.plans).tokens_per_s
+        often = not self.asked.brief
+        return rate_of(question, job, self.asked.tpot_s, self.shortlists.get(job), often=often).tokens_per_s
 
     def served(self, prefill: float | None, decode: float | None) -> float | None:
         """Output tokens per second of a chip that does both: time for its prompts and time for its answers."""
@@ -583,19 +580,17 @@ class Workshop:
         found: dict[str, float | None] = {}
         for job in JOBS:
             self.n_evaluations += 1
-            found[job] = rate_of(question, job, self.asked.tpot_s).tokens_per_s
+            found[job] = rate_of(question, job, self.asked.tpot_s, often=True).tokens_per_s
         found[SERVING] = self.served(found[PREFILL], found[DECODE])
         return found
 
     def choose_layouts(self, specs: Sequence[Spec]) -> None:
-        """Keep for serving the layouts that are best at one of these designs; for mixtures the training plans too."""
+        """Keep for serving the layouts that are best at one of these designs."""
         limit_s = self.asked.tpot_s or constants.default("serving", "tpot_s").value
         kept: dict[str, dict[Any, None]] = {PREFILL: {}, DECODE: {}}
-        for base, spec in itertools.product(self.bases, specs):
-            question = self.question(base, spec)
-            if question.record.n_moe_layers > 0 and not question.silicon.recipe.serving_only:
-                best = search.fastest(question.setting(), question.n_chips, {}, top=MOST_PLANS).plans
-                self.plans += tuple(plan for plan in best if plan not in self.plans)
+        for spec in specs:
+            low, high, share = self.between(spec.flop_per_s)
+            question = self.question(high if share > 0.5 else low, spec)  # the nearer one's kernels
             setting = question.serving_setting()
             for job, found in (
                 (PREFILL, prefills(question, setting, None)),

@@ -40,16 +40,17 @@ def rate_of(
     job: str,
     tpot_s: float | None = None,
     among: Layouts | None = None,
-    plans: Sequence[records.Plan] | None = None,
+    *,
+    often: bool = False,
 ) -> Rate:
     """The rate of one job: `training`, `prefill` or `decode`.
 
     tpot_s  what decoding has to hold; the usual if None
     among   the layouts to try in serving; every one from the smallest that fits if None
-    plans   the plans to try in training; every one if None, or if none of these fits
+    often   it will be asked many times: compile the search of training plans at once
     """
     if job == TRAINING:
-        return training(question, plans)
+        return training(question, often=often)
     return prefill(question, among) if job == PREFILL else decode(question, tpot_s, among)
 
 
@@ -58,18 +59,16 @@ def nothing(question: Question, job: str) -> Rate:
     return Rate(None, 0.0, "", f"{question.model.name} fits no plan for {job} on {question.n_chips:,} chips")
 
 
-def training(question: Question, plans: Sequence[records.Plan] | None = None) -> Rate:
+def training(question: Question, *, often: bool = False) -> Rate:
     """Tokens per second and chip of the fastest training plan; chips that it leaves idle count."""
     if question.silicon.recipe.serving_only:
         return Rate(None, 0.0, "", f"precision {question.precision} is for serving only")
     setting = question.setting()
-    steps = [(training_step(setting, plan), plan) for plan in plans or ()]
-    steps = [each for each in steps if each[0].memory_bytes <= each[0].capacity_bytes]
-    if not steps:
-        steps = [(training_step(setting, plan), plan) for plan in search.fastest(setting, question.n_chips, {}).plans]
-    if not steps:
+    found = search.fastest(setting, question.n_chips, {}, compiled=True if often else None)
+    if not found.plans:
         return nothing(question, TRAINING)
-    step, best = min(steps, key=lambda each: each[0].step_s)
+    best = found.plans[0]
+    step = training_step(setting, best)
     tokens_per_s = question.job.global_batch * question.job.seq_len / step.step_s
     width = interval.half_width(
         question.silicon.evidence,

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from clustercast.errors import NoAnswer, WrongInput
-from clustercast.physics.examples import SERVING_PLAN, SERVING_SETTING
-from clustercast.physics.queueing import closed_queue, n_slots_of, open_loop, saturation_requests_per_s
+from clustercast.physics.examples import SERVING_JOB, SERVING_PLAN, SERVING_SETTING
+from clustercast.physics.loop import closed_loop
+from clustercast.physics.queueing import n_slots_of, open_loop, saturation_requests_per_s
 from clustercast.physics.serving import decode_pass, free_bytes, prefill_pass, rank_sequence_bytes
 from clustercast.records import ServingSetting
 from clustercast.studies.serving.simulate import (
@@ -187,7 +188,14 @@ def test_the_formulas_agree_with_the_simulation_under_arrivals(
 def test_the_formulas_agree_with_the_simulation_in_a_closed_loop(setting: ServingSetting, concurrency: int) -> None:
     demand = demand_of(SPREAD)
     assert concurrency < n_slots_of(demand, setting, SERVING_PLAN)
-    formula = closed_queue(float(concurrency), 0.0, demand, setting, SERVING_PLAN)
+    job = SERVING_JOB._replace(
+        input_len=demand.input_len,
+        output_len=demand.output_len,
+        batch=float(concurrency),
+        input_square_factor=demand.input_square_factor,
+        output_square_factor=demand.output_square_factor,
+    )
+    formula = closed_loop(setting, job, SERVING_PLAN)
     seen = simulate(
         setting, SERVING_PLAN, SPREAD._replace(concurrency=concurrency), n_requests=20_000, compiled=True
     ).summary()

@@ -152,6 +152,6 @@ def _engine(engine: records.Engine, values: Mapping[str, float]) -> records.Engi
 def _ideal(setting: records.ServingSetting) -> records.ServingSetting:
     """The chip at its datasheet under an engine that adds nothing."""
     engine = dict.fromkeys((name for name in records.Engine._fields if name.endswith("_s")), 0.0)
-    engine |= dict.fromkeys(NEUTRAL, 1.0) | {"launch_factor": 0.0, "interference_factor": 0.0, "burst_share": 0.0}
+    engine |= dict.fromkeys(NEUTRAL, 1.0) | {"launch_factor": 0.0, "interference_factor": 0.0}
     kernels: dict[str, Any] = dict.fromkeys(SHARES, 1.0) | dict.fromkeys(LAUNCHES, 0.0)
     return setting._replace(engine=_engine(setting.engine, engine), kernels=setting.kernels._replace(**kernels))

@@ -181,6 +181,16 @@ def job_of(row: dict[str, str], batch: float) -> records.ServingJob:
     return records.ServingJob(*lengths, max(1.0, batch), n_drafts, accepted, n_waves=assumed("n_waves"))
 
 
+def decoding_s(
+    row: dict[str, str], setting: records.ServingSetting, job: records.ServingJob, n_clients: float
+) -> float:
+    """Time that a request of a row with pools apart spends in its decode pool."""
+    workers = count(row, "decode_workers", 1)
+    plan = plan_of(row, "decode_", count(row, "n_chips", 1), setting.model)
+    done = decode_pool(setting, job._replace(batch=max(1.0, n_clients / workers)), plan)
+    return (job.output_len - 1.0) * done.tpot_s
+
+
 def case_of(row: dict[str, str]) -> Case:
     """A row as the physics sees it. Raises WrongInput where it says too little or what nobody knows.
 
@@ -212,6 +222,8 @@ def case_of(row: dict[str, str]) -> Case:
     if not batch:
         job = job._replace(batch=float(math.floor(in_flight_limit(job._replace(batch=math.inf), setting, plan))))
         said = (*said, f"concurrency is not stated: {job.batch:,.0f} sequences fill each replica")
+    if apart and prefix == "prefill_" and batch:
+        job = job._replace(elsewhere_s=decoding_s(row, setting, job, batch * workers))
     precision = weight if expert == weight else f"{weight} + {expert} experts"
     return Case(
         load_of(row, engine, plan),

@@ -174,8 +174,9 @@ class ServeResult:
     price_basis: str
     cost_usd_per_hour: float
     cost_usd_per_million_input_tokens: float
-    cost_usd_per_million_output_tokens: float
-    energy_j_per_input_token: float | None
+    cost_usd_per_million_output_tokens: float  # with that of the input it adds up to the rent
+    cost_usd_per_million_output_tokens_all_in: float  # all rent over the output tokens
+    energy_j_per_input_token: float | None  # at the meter, between idle and peak power as `utilisation.busy` says
     energy_j_per_output_token: float | None
     search: Search
     simulation: Simulation | None
@@ -620,6 +621,7 @@ def answer(question: ServeQuestion, found: Found, looked: Search) -> ServeResult
         cost_usd_per_hour=usd_per_h * used,
         cost_usd_per_million_input_tokens=MILLION * usd_per_s * prefill_share / taken_in,
         cost_usd_per_million_output_tokens=MILLION * usd_per_s * (1.0 - prefill_share) / output,
+        cost_usd_per_million_output_tokens_all_in=MILLION * usd_per_s / output,
         energy_j_per_input_token=None if watts is None else watts * prefill_share / taken_in,
         energy_j_per_output_token=None if watts is None else watts * (1.0 - prefill_share) / output,
         search=looked,
@@ -770,6 +772,15 @@ def no_room(question: ServeQuestion, plans: list[records.ServingPlan]) -> NoAnsw
     )
 
 
+def counted(number: int, thing: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "replica"), counted(1200, "replica")
+    ('1 replica', '1,200 replicas')
+    """
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
 def out_of_reach(question: ServeQuestion, nearest: Nearest | None, space: Layouts) -> NoAnswer:
     """The answer where nothing meets the objectives or the rate: the nearest there is, and what binds."""
     base, limits = question.base, question.limits
@@ -804,11 +815,13 @@ def out_of_reach(question: ServeQuestion, nearest: Nearest | None, space: Layout
     _, name, value_s, limit_s, slopes = missed[0]
     binds = limiting(slopes())
     words = "mean" if not question.percentile else f"p{question.percentile:g}"
-    at = f"{setup.batch:,.0f} sequences per replica" if question.load == "full" else f"{setup.replicas:,} replicas"
+    at = counted(setup.replicas, "replica")
+    if question.load == "full":
+        at = counted(round(setup.batch), "sequence") + " per replica"
     return NoAnswer(
         f"no plan of {who} serves {base.model.name} with a {words} {name} under {units.seconds(limit_s)}: the nearest "
         f"is TTFT {units.seconds(nearest.ttft_s)} and TPOT {units.seconds(nearest.tpot_s)} with {shown} and {at}; "
-        f"{binds} binds",
+        f"{binds.replace('_', ' ').replace('hbm', 'HBM')} binds",
         hint=f"--{name.lower()} {units.seconds(1.01 * value_s).replace(' ', '')} can be met by that plan",
         numbers=numbers
         | {

@@ -42,7 +42,7 @@ HELD_STEPS: Final = 12
 NEAR_TOP: Final = 1.0 / 32.0
 MOST_COUNT: Final = 100_000
 PREFILL, DECODE, TOGETHER, BOUND = range(4)
-PLAIN_ROWS: Final = (8, 200, 8, 200)  # layouts of each kind below which plain Python is done before numba is loaded
+PLAIN_ROWS: Final = (2, 200, 0, 200)  # layouts of each kind below which plain Python is done before numba is loaded
 NEARLY: Final = 1.0 + 1e-9
 MOST_CANDIDATES: Final = 64  # sizes of a pool that are tried for a rate
 
@@ -118,7 +118,7 @@ def settings_of(settings: tuple[str, ...], names: tuple[str, ...]) -> list[tuple
         owner, _, rest = setting.strip().partition(".")
         if owner == "job":  # is laid over the defaults
             continue
-        if owner not in (*names, "chip", "fabric") or not rest:
+        if owner not in (*names, "chip", "fabric", "engine") or not rest:
             raise WrongInput(
                 f"--set {setting}: expected <owner>.<key>=<value>, the owner one of {', '.join((*names, 'fabric'))}",
                 hint=f"--set {names[-1]}.hbm_bandwidth=6TB/s",
