@@ -4,9 +4,10 @@
 
 Scenarios are drawn with a fixed seed: chips, models and engines of the catalogue, layouts, prompt and answer lengths
 (fixed or spread), prefix hits, drafts, chunk sizes. Open loop: Poisson arrivals at 5 to 85 % of saturation, and that
-rate itself; once more with fresh seeds. Closed loop: 1 to 1,024 clients that ask again at once, in one of seven about as many as fit, or more. Bursts: ten requests
-a client, all clients begin at once, as published benchmarks do. Every scenario counts; the worst are shown.
-The last line is one JSON object; `--keep` writes it to bench/results/simulate.json, parts that were not run as they were.
+rate itself; once more with fresh seeds. Closed loop: 1 to 1,024 clients that ask again at once, in one of seven about
+as many as fit, or more. Bursts: ten requests a client, all clients begin at once, as published benchmarks do. Every
+scenario counts; the worst are shown.
+The last line is one JSON object; `--keep` writes it to bench/results/simulate.json, parts not run staying as they were.
 """
 
 import argparse

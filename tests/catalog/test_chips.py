@@ -85,8 +85,8 @@ def test_faster_links_move_what_the_export_rules_count(h20):
             "hbm",
             "6TB/s",
             "--set chip.hbm: is not known, expected one of hbm_bandwidth, hbm_capacity, scale_up, scale_out, power,"
-            " die_area, price_buy, price_rent, flops, peak.fp64, peak.fp32, peak.tf32, peak.fp16, peak.bf16, peak.fp8,"
-            " peak.int8, peak.fp6, peak.fp4, peak.int4",
+            " die_area, io_bandwidth, price_buy, price_rent, flops, peak.fp64, peak.fp32, peak.tf32, peak.fp16,"
+            " peak.bf16, peak.fp8, peak.int8, peak.fp6, peak.fp4, peak.int4",
         ),
     ],
 )

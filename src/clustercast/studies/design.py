@@ -769,10 +769,11 @@ def design(asked: DesignAsked) -> Design:
     workshop = Workshop(asked, (), frame)
     workshop.bases = tuple(sorted((workshop.chip(name) for name in names), key=lambda one: sixteen_bit(one.chip)))
     free = candidates(set_of("none"), frame)
-    own = candidates(limits, frame)[:1] or free[:1]
-    small = own[0]._replace(hbm_bytes=0.5 * own[0].hbm_bytes, hbm_bytes_per_s=0.5 * own[0].hbm_bytes_per_s)
-    full = max(free, key=lambda spec: (spec.hbm_bytes, spec.link_bytes_per_s), default=own[0])
-    workshop.choose_layouts(list(dict.fromkeys([*own, small, *free[:1], full])))
+    if workshop.bases[0].record.n_moe_layers > 0:  # a mixture has so many layouts that trying all each time takes long
+        own = candidates(limits, frame)[:1] or free[:1]
+        small = own[0]._replace(hbm_bytes=0.5 * own[0].hbm_bytes, hbm_bytes_per_s=0.5 * own[0].hbm_bytes_per_s)
+        full = max(free, key=lambda spec: (spec.hbm_bytes, spec.link_bytes_per_s))
+        workshop.choose_layouts(list(dict.fromkeys([*own, small, *free[:1], full])))
     best = best_of(workshop, limits)
     question = workshop.bases[0]
     standings, warnings = [], list(question.warnings)

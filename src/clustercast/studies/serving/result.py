@@ -39,7 +39,7 @@ from clustercast.physics.serving import serve as serve_step
 from clustercast.studies.serving import search, simulation
 from clustercast.studies.serving.question import ServeAsked, ServeQuestion, fill_serve
 from clustercast.studies.serving.search import Found, Layouts, Load, Nearest
-from clustercast.studies.serving.split import constant
+from clustercast.studies.serving.split import constant, in_words
 
 CAPACITY_STEP: Final = 1.1
 MILLION: Final = 1e6
@@ -821,7 +821,7 @@ def out_of_reach(question: ServeQuestion, nearest: Nearest | None, space: Layout
     return NoAnswer(
         f"no plan of {who} serves {base.model.name} with a {words} {name} under {units.seconds(limit_s)}: the nearest "
         f"is TTFT {units.seconds(nearest.ttft_s)} and TPOT {units.seconds(nearest.tpot_s)} with {shown} and {at}; "
-        f"{binds.replace('_', ' ').replace('hbm', 'HBM')} binds",
+        f"{in_words(binds)} binds",
         hint=f"--{name.lower()} {units.seconds(1.01 * value_s).replace(' ', '')} can be met by that plan",
         numbers=numbers
         | {

@@ -10,6 +10,7 @@ from clustercast import records, units
 from clustercast.catalog import constants
 from clustercast.catalog.constants import Constant
 from clustercast.errors import NoAnswer, WrongInput
+from clustercast.estimates.elasticity import elasticity, improved_serving, limiting
 from clustercast.estimates.job import usd_per_chip_hour
 from clustercast.estimates.question import Question
 from clustercast.physics.pools import (
@@ -816,49 +817,88 @@ def slow_link(problem: Problem, one: Split) -> NoAnswer:
 
 
 def beyond(problem: Problem, most: float) -> NoAnswer:
-    """The answer where a rate is more than the chips take."""
+    """The answer where a rate is more than the chips take: the most they do, and which part of the best split binds."""
     rate, goal, total = problem.asked.rate or 0.0, problem.pair.goal, problem.shares.total
+    one = max(all_splits(problem), key=lambda each: each.most)
+    limits = {"prefill": one.first.rate, "decode": one.second.rate}
+    limits["transfer"] = link_rate(problem.pair, one.first, one.second)
+    binds = min(limits, key=lambda name: limits[name])
     return NoAnswer(
         f"{rate:g} requests/s are more than {most:.3g}, the most that {total:,} chips take under "
-        f"TTFT {units.seconds(goal.ttft_s)} and TPOT {units.seconds(goal.tpot_s)}",
+        f"TTFT {units.seconds(goal.ttft_s)} and TPOT {units.seconds(goal.tpot_s)}: {one.n_first:,} prefill and "
+        f"{one.n_second:,} decode, {binds} binds",
         hint=f"about {math.ceil(total * rate / most):,} chips would do",
-        numbers={"rate": rate, "most": most, "count": total},
-    )
+        numbers={
+            "rate": rate, "most": most, "count": total, "prefill_count": one.n_first, "decode_count": one.n_second,
+            "binds": binds,
+        },
+    )  # fmt: skip
 
 
 def no_prefill(
     setting: records.ServingSetting, question: Question, count: int, goal: Goal, fixed: Mapping[str, int]
 ) -> NoAnswer:
-    """Why no prefill pool meets the objective, with the nearest point."""
+    """Why no prefill pool meets the objective, with the nearest point and what binds there."""
     prompt = only_prefill(goal)
-    fitting = [plan for _, plan in even_candidates(setting, count, fixed) if holds_prompts(setting, plan, prompt)]
+    layout = {name: value for name, value in fixed.items() if name != "chunk"}
+    fitting = [plan for _, plan in even_candidates(setting, count, layout) if holds_prompts(setting, plan, prompt)]
     if not fitting:
         return does_not_fit(question, count, "prefill")
-    least_s = min(first_token_s(open_loop(1e-9, prompt, setting, plan), prompt, goal.percentile) for plan in fitting)
-    least_s += setting.engine.handover_s
+
+    def alone_s(plan: records.ServingPlan) -> float:
+        return first_token_s(open_loop(1e-9, prompt, setting, plan), prompt, goal.percentile)
+
+    best = min(fitting, key=alone_s)
+    least_s = alone_s(best) + setting.engine.handover_s
+
+    def time_s(resource: str, factor: float) -> float:
+        return prefill_pass(1.0, prompt.input_len, 1.0, improved_serving(setting, resource, factor), best).total_s
+
+    binds = limiting(elasticity(time_s))
     return NoAnswer(
         f"no layout on {count:,} x {question.chip.name} keeps TTFT under {units.seconds(goal.ttft_s)}: "
-        f"{question.input_len:,} tokens alone take {units.seconds(least_s)} at least",
-        hint=f"--ttft {math.ceil(1.2 * least_s * 1e3):,}ms leaves room for a queue",
-        numbers={"ttft_s": goal.ttft_s, "least_ttft_s": least_s, "count": count},
-    )
+        f"{question.input_len:,} tokens alone take {units.seconds(least_s)} at least, with {shown_plan(best)}; "
+        f"{in_words(binds)} binds",
+        hint=f"--ttft {math.ceil(1.2 * least_s * 1e3):,}ms leaves room for a queue".replace(",", ""),
+        numbers={
+            "ttft_s": goal.ttft_s, "least_ttft_s": least_s, "count": count, "plan": shown_plan(best), "binds": binds,
+        },
+    )  # fmt: skip
 
 
 def no_decode(
     setting: records.ServingSetting, question: Question, count: int, goal: Goal, fixed: Mapping[str, int]
 ) -> NoAnswer:
-    """Why no decode pool meets the objective, with the nearest point."""
-    fitting = [plan for _, plan in even_candidates(setting, count, fixed) if holds_one(setting, plan, goal.demand)]
+    """Why no decode pool meets the objective, with the nearest point and what binds there."""
+    layout = {name: value for name, value in fixed.items() if name != "chunk"}
+    fitting = [plan for _, plan in even_candidates(setting, count, layout) if holds_one(setting, plan, goal.demand)]
     if not fitting:
         return does_not_fit(question, count, "decode")
     demand = goal.demand
-    least_s = min(decode_step_s(1.0, setting, plan, demand) for plan in fitting) / demand.accepted_tokens
+    best = min(fitting, key=lambda plan: decode_step_s(1.0, setting, plan, demand))
+    least_s = decode_step_s(1.0, setting, best, demand) / demand.accepted_tokens
+
+    def time_s(resource: str, factor: float) -> float:
+        return decode_step_s(1.0, improved_serving(setting, resource, factor), best, demand)
+
+    binds = limiting(elasticity(time_s))
     return NoAnswer(
         f"no layout on {count:,} x {question.chip.name} keeps TPOT under {units.seconds(goal.tpot_s)}: one sequence "
-        f"alone takes {units.seconds(least_s)}",
-        hint=f"--tpot {math.ceil(1.2 * least_s * 1e3):,}ms leaves room for a batch",
-        numbers={"tpot_s": goal.tpot_s, "least_tpot_s": least_s, "count": count},
-    )
+        f"alone takes {units.seconds(least_s)}, with {shown_plan(best)}; {in_words(binds)} binds",
+        hint=f"--tpot {math.ceil(1.2 * least_s * 1e3)}ms leaves room for a batch",
+        numbers={
+            "tpot_s": goal.tpot_s, "least_tpot_s": least_s, "count": count, "plan": shown_plan(best), "binds": binds,
+        },
+    )  # fmt: skip
+
+
+def in_words(resource: str) -> str:
+    """A resource as a sentence names it.
+
+    >>> in_words("hbm_bandwidth"), in_words("scale_up")
+    ('HBM bandwidth', 'scale up')
+    """
+    return resource.replace("_", " ").replace("hbm", "HBM")
 
 
 def does_not_fit(question: Question, count: int, purpose: str) -> NoAnswer:
