@@ -5,7 +5,7 @@ that ended in one step come back together. What follows counts the groups that a
 """
 
 import math
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from clustercast.physics.formula import formula
 from clustercast.physics.queueing import (
@@ -20,6 +20,8 @@ from clustercast.physics.queueing import (
 )
 from clustercast.physics.serving import decode_pass, drafting_factor, in_flight_limit, normal_above, prefill_pass
 from clustercast.records import Load, ServingJob, ServingPlan, ServingSetting
+
+NEARLY_ALL: Final = 0.03  # of the clients: that far from all decoding, steps with prompts are as with all
 
 
 class Piece(NamedTuple):
@@ -692,10 +694,11 @@ def steady_loop(setting: ServingSetting, job: ServingJob, plan: ServingPlan) -> 
     if near - seen > 1e-3 * near:
         # tiles make a step jump; on average it is at most proportional
         more_s = min(max(full_s - step_s, 0.0) / (near - seen), step_s / seen)
-    shared_s = engine.mixed_share * step.once_s
-    ending = found.in_flight / n_steps
-    group = 2.0 * ending / -math.expm1(-ending)
-    cost = costs(seen, group, step_s, shared_s, demand, setting, plan)
+    if near - seen > NEARLY_ALL * near:
+        shared_s = engine.mixed_share * step.once_s
+        ending = found.in_flight / n_steps
+        group = 2.0 * ending / -math.expm1(-ending)
+        cost = costs(seen, group, step_s, shared_s, demand, setting, plan)
     found = balanced_flow(
         population, slots, found.in_flight, seen, step_s, more_s, way_s, 0.0, 1e-4, cost, demand, setting
     )

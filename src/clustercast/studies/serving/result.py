@@ -240,6 +240,10 @@ def dimensions(plan: records.ServingPlan, size: int, domain: int) -> tuple[int, 
 def plainest(question: ServeQuestion, best: Found, space: Layouts, chunks: tuple[int, ...]) -> Found:
     """Of the setups within a hair of the best the plainest, as many chips for a load; the best itself else."""
     setting, count = question.setting, question.base.n_chips
+    full = question.load == "full"
+    compiled = search.batches_pay(len(space.rows), len(chunks))
+    if not full:
+        compiled = search.loads_pay(len(space.rows), len(chunks), load_of(question), question.limits)
     domain = setting.cluster.scale_up.n_chips
     near = 1.0 - constant("layout", "near_tie_fraction").value
     own, _ = dimensions(best.plan, best.size, domain)
@@ -251,16 +255,16 @@ def plainest(question: ServeQuestion, best: Found, space: Layouts, chunks: tuple
     seen = see(question, best, search.with_chunk(setting, best.chunk_tokens))
     for _, places in sorted(plainer.items()):
         part = Layouts([space.rows[at] for at in places], 0)
-        if question.load == "full":
+        if full:
             outcome = search.best_batch(
                 setting, question.job, part, count, question.limits, chunks=chunks, fixed=question.fixed,
-                above_requests_per_s=near * seen.requests_per_s * best.replicas,
+                above_requests_per_s=near * seen.requests_per_s * best.replicas, compiled=compiled,
             )  # fmt: skip
         else:
             chips = best.size * best.replicas if question.limits.given else count
             outcome = search.best_under_load(
                 setting, load_of(question), part, chips, question.limits, chunks=chunks, fixed=question.fixed,
-                below_s=seen.latency_s / near,
+                below_s=seen.latency_s / near, compiled=compiled,
             )  # fmt: skip
         if outcome.best is not None:
             return outcome.best

@@ -455,6 +455,17 @@ def _driver(function: Callable[..., None], *, compiled: bool) -> tuple[Callable[
     return grid.compiled(function, *HELPERS), lambda table: np.array(table, dtype=np.float64)
 
 
+def batches_pay(n_layouts: int, n_chunks: int) -> bool:
+    """Whether a search for the best batch is done sooner compiled."""
+    return STARTS_PER_LAYOUT * n_layouts * n_chunks > PLAIN_SETUPS
+
+
+def loads_pay(n_layouts: int, n_chunks: int, load: Load, limits: Limits) -> bool:
+    """Whether a search for a load is done sooner compiled."""
+    setups = (3 if limits.given else 1) * n_layouts * n_chunks
+    return setups > (PLAIN_ARRIVALS if load.requests_per_s > 0.0 else PLAIN_SETUPS)
+
+
 def best_batch(
     setting: ServingSetting,
     job: ServingJob,
@@ -481,7 +492,7 @@ def best_batch(
     kept = [(*row[:6], fixed.get("batch", row[6])) for row in space.rows if row[6] >= least]
     space = Layouts(kept, space.n_too_large + len(space.rows) - len(kept))
     if compiled is None:
-        compiled = STARTS_PER_LAYOUT * len(kept) * len(tried) > PLAIN_SETUPS
+        compiled = batches_pay(len(kept), len(tried))
     run, table = _driver(search_batches, compiled=compiled)
     best = table([above_requests_per_s, -1.0, 0.0, math.inf, -1.0, 0.0])
     counts = table([0.0] * len(REASONS))
@@ -532,8 +543,7 @@ def best_under_load(
     started = time.perf_counter()
     tried = tuple(chunks) or (int(setting.engine.chunk_tokens),)
     if compiled is None:
-        setups = (3 if limits.given else 1) * len(space.rows) * len(tried)
-        compiled = setups > (PLAIN_ARRIVALS if load.requests_per_s > 0.0 else PLAIN_SETUPS)
+        compiled = loads_pay(len(space.rows), len(tried), load, limits)
     run, table = _driver(search_replicas, compiled=compiled)
     at_once = load.concurrency > 0.0 and limits.given and not math.isfinite(limits.ttft_s)
     most = float(n_chips) + (0.0 if math.isfinite(below_s) else 1.0)
