@@ -95,3 +95,20 @@ def limiting(slopes: Elasticity) -> str:
     values = {name: getattr(slopes, name) for name in Elasticity.__dataclass_fields__}
     largest = max(values, key=lambda name: values[name])
     return NAMES.get(largest, largest)
+
+
+def bound(times_ms: dict[str, float], slopes: Elasticity) -> dict[str, float]:
+    """A step by what each part answers to: kernels wait for compute and for memory as the elasticities say.
+
+    >>> slopes = Elasticity(0.75, 0.25, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    >>> bound({"compute": 1.0, "weights": 3.0, "kv_cache": 0.0, "comm": 1.0, "host": 0.0}, slopes)
+    {'compute': 3.0, 'weights': 1.0, 'kv_cache': 0.0, 'comm': 1.0, 'host': 0.0}
+    """
+    read_ms = {name: times_ms.get(name, 0.0) for name in ("weights", "kv_cache")}
+    kernels_ms = times_ms["compute"] + sum(read_ms.values())
+    flops, hbm = max(slopes.flops, 0.0), max(slopes.hbm_bandwidth, 0.0)
+    compute_ms = kernels_ms * flops / (flops + hbm) if flops + hbm > 0.0 else times_ms["compute"]
+    of_weights = read_ms["weights"] / sum(read_ms.values()) if sum(read_ms.values()) > 0.0 else 1.0
+    waiting_ms = kernels_ms - compute_ms
+    parts = {"compute": compute_ms, "weights": waiting_ms * of_weights, "kv_cache": waiting_ms * (1.0 - of_weights)}
+    return parts | {name: value for name, value in times_ms.items() if name not in parts}

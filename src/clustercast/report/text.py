@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Final
 
 from clustercast import units
+from clustercast.estimates.elasticity import bound
 from clustercast.estimates.result import Assumption, Elasticity, Estimate, Serving, Training
 from clustercast.report.layout import Block, Line, bar, percent, short, wrap
 from clustercast.report.plans import brief
@@ -267,7 +268,10 @@ def serving(est: Estimate, done: Serving) -> list[Block]:
         f"  tokens/s per chip: {short(done.output_tokens_per_s_per_chip)} decoding, "
         f"{short(done.prefill_tokens_per_s_per_chip)} prefilling",
     ]
-    for title, times in (("decode step", done.decode_time_ms), ("prefill", done.prefill_time_ms)):
+    for title, times in (
+        ("decode step", bound(done.decode_time_ms, done.elasticity)),
+        ("prefill", bound(done.prefill_time_ms, done.elasticity_prefill)),
+    ):
         whole = sum(times.values())
         blocks += ["", f"  {title} {milliseconds(whole)}"]
         for name, value in times.items():

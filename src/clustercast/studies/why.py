@@ -10,7 +10,7 @@ from typing import Any, Final
 from clustercast import records
 from clustercast.errors import NoAnswer, WrongInput
 from clustercast.estimates import serving, training
-from clustercast.estimates.elasticity import NAMES, RESOURCES, improved, improved_serving
+from clustercast.estimates.elasticity import NAMES, RESOURCES, bound, improved, improved_serving
 from clustercast.estimates.question import Asked, Question, fill
 from clustercast.physics.serving import serve
 from clustercast.physics.training import training_step
@@ -199,7 +199,8 @@ def of_serving(question: Question, against: Question | None) -> tuple[list[JobWh
         if against is not None:
             names = differing(setting, against.serving_setting())
             then, parts, reason = way(names, partial(of_subset, place=place))
-        parts_ms = (done.prefill_time_ms, done.decode_time_ms)[place]
+        slopes = (done.elasticity_prefill, done.elasticity)[place]
+        parts_ms = bound((done.prefill_time_ms, done.decode_time_ms)[place], slopes)
         limiting = max(found, key=lambda plank: plank.same_plan).resource
         times = {key: value / 1e3 for key, value in parts_ms.items()}
         answers.append(JobWhy(name, now[place], limiting, times, found, then, parts, reason))
