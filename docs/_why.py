@@ -216,8 +216,8 @@ def money() -> str:
                 one = row.jobs.get(job)
                 cells.append("–" if one is None else short(one.usd_per_million_tokens, 2))
         first = next(row for row in found.rows if row.chip == chip and row.jobs)
-        one = next(iter(first.jobs.values()))
-        lines.append((chip, short(one.usd_per_million_tokens * one.tokens_per_s_per_chip * 3600.0 / 1e6), *cells))
+        guessed = "~" if "guessed" in first.price_basis else ""
+        lines.append((chip, f"{guessed}{short(first.usd_per_chip_hour)}", *cells))
     return rows(*lines)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import clustercast
 from clustercast.catalog import constants
-from clustercast.errors import WrongInput
+from clustercast.errors import NoAnswer, WrongInput
 from clustercast.estimates.job import goodput_of, money, spare_chips
 from clustercast.estimates.question import Asked, Question, fill
 
@@ -55,6 +55,22 @@ def test_more_chips_need_more_spares_in_whole_nodes() -> None:
     assert spare_chips(1) == 0  # one that is down a thousandth of the time may wait
     with constants.using((), ["job.repair=168h"]):
         assert spare_chips(16384) > 2 * spare_chips(1000)
+
+
+def test_spares_are_never_more_than_the_job_has_chips() -> None:
+    with constants.using((), ["job.waiting_fraction=0%"]):
+        assert spare_chips(64) <= 64
+    with constants.using((), ["job.repair=1000000h"]):
+        assert spare_chips(64) == 64
+        assert spare_chips(4) == 4
+
+
+def test_a_job_that_is_interrupted_faster_than_it_restarts_never_ends() -> None:
+    with pytest.raises(NoAnswer, match="never ends: an interruption every 0.125 s"):
+        clustercast.plan("h20", "llama-3.1-8b", n_chips=8, settings=("job.chip_mtbf=1s",))
+    done = clustercast.estimate("h20", "llama-3.1-8b", n_chips=8, settings=("job.chip_mtbf=1s",))
+    assert done.training is None
+    assert "never ends" in (done.training_reason or "")
 
 
 def test_an_h100_of_ones_own_costs_what_was_published() -> None:
@@ -106,6 +122,10 @@ def test_the_job_adds_up() -> None:
         ("job.pue=0", "more than 0"),
         ("job.restart=5", "has no unit"),
         ("job.residual_fraction=1", "below 1"),
+        ("job.pue=0.9", "1 or more"),
+        ("job.wall_over_chip=0.5", "1 or more"),
+        ("job.node_chips=0.5", "1 or more"),
+        ("job.node_chips=2.5", "whole number"),
     ],
 )
 def test_a_wrong_job_number_says_what_was_expected(given: str, said: str) -> None:

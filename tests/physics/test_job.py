@@ -43,6 +43,37 @@ def test_more_chips_never_raise_goodput(n_chips: float, mtbf_s: float, save_s: f
     assert goodput(n_chips, mtbf_s, save_s, 2.0 * restart_s, 0.0, 0.0).fraction <= now
 
 
+def test_goodput_where_failures_are_rare_is_the_first_order_of_young() -> None:
+    done = goodput(1000.0, 1e9, 10.0, 300.0, 0.0, 0.0)  # one failure in 1e6 s
+    first_order = 1.0 / (1.0 + 10.0 / done.interval_s + (300.0 + done.interval_s / 2.0) / 1e6)
+    assert abs(done.fraction - first_order) < 1e-4
+
+
+def test_a_stretch_takes_what_a_simple_simulation_of_it_takes() -> None:
+    import random
+
+    dice = random.Random(1)
+    between_s, save_s, restart_s, every_s = 1000.0, 30.0, 200.0, 300.0
+    spent, n_stretches = 0.0, 20_000
+    for _ in range(n_stretches):
+        waiting = 0.0  # of a restart that has to be gone through before training goes on
+        while True:
+            until_failure, needed = dice.expovariate(1.0 / between_s), waiting + every_s + save_s
+            spent += min(until_failure, needed)
+            if until_failure >= needed:
+                break
+            waiting = restart_s
+    done = goodput(1.0, between_s, save_s, restart_s, every_s, 0.0)
+    assert abs(n_stretches * every_s / spent / done.fraction - 1.0) < 0.02
+
+
+@given(n_chips=counts, mtbf_s=st.floats(1e3, 1e6))
+def test_a_restart_longer_than_failures_are_apart_leaves_next_to_nothing(n_chips: float, mtbf_s: float) -> None:
+    restart_s = 10.0 * mtbf_s / n_chips
+    done = goodput(n_chips, mtbf_s, 0.0, restart_s, 0.0, 0.0)
+    assert 0.0 < done.fraction < 1e-4
+
+
 @given(between_s=st.floats(1e4, 1e7), share=st.floats(1e-6, 1e-2), off=st.sampled_from((0.3, 0.5, 2.0, 3.0)))
 def test_the_best_interval_beats_others(between_s: float, share: float, off: float) -> None:
     save_s = share * between_s

@@ -101,7 +101,7 @@ def test_one_slot_is_a_single_server() -> None:
     service_s = (
         n_decode_steps(demand) * turn(1.0, cached_tokens(demand), 0.0, 0.0, 0.0, 0.0, RIDING, SERVING_PLAN).taken_s
     )
-    found = crowd(0.6 / service_s, 0.0, 1.0, 0.0, 0.0, 1.0, demand, RIDING, SERVING_PLAN)
+    found = crowd(0.6 / service_s, 0.0, 1.0, 0.0, 0.0, 1.0, 0.6, demand, RIDING, SERVING_PLAN)
     assert math.isclose(found.in_flight, 0.6, rel_tol=1e-9)
     assert math.isclose(found.alone_fraction, 0.4, rel_tol=1e-9)
     assert math.isclose(found.n_waiting, 0.6 * 0.6 / 0.4, rel_tol=1e-9)
@@ -113,7 +113,7 @@ def test_many_slots_without_slowing_are_poisson() -> None:
     setting = RIDING._replace(engine=engine)
     demand = FIXED._replace(output_len=2.0)
     step_s = turn(1.0, cached_tokens(demand), 0.0, 0.0, 0.0, 0.0, setting, SERVING_PLAN).taken_s
-    found = crowd(9.0 / step_s, 9.0, 1.0, 0.0, 0.0, 1000.0, demand, setting, SERVING_PLAN)
+    found = crowd(9.0 / step_s, 9.0, 1.0, 0.0, 0.0, 1000.0, 0.1, demand, setting, SERVING_PLAN)
     assert math.isclose(found.in_flight, 9.0, rel_tol=1e-3)
     assert math.isclose(found.batch_deviation_factor, 3.0, rel_tol=1e-2)
     assert math.isclose(found.alone_fraction, math.exp(-9.0), rel_tol=1e-2)

@@ -5,7 +5,7 @@ import math
 import pytest
 
 import clustercast
-from clustercast.errors import WrongInput
+from clustercast.errors import NoAnswer, WrongInput
 from clustercast.studies.compare import Comparison, whole_nodes
 
 CHIPS = ("h100", "h20", "a100")
@@ -142,3 +142,19 @@ def test_the_document_is_finite(found: Comparison) -> None:
 @pytest.mark.parametrize(("count", "cards"), [(0.4, 1), (7.9, 7), (8.0, 8), (15.99, 8), (16.0, 16)])
 def test_counts_are_whole_nodes(count: float, cards: int) -> None:
     assert whole_nodes(count) == cards
+
+
+def test_every_model_has_its_own_count_where_none_is_given() -> None:
+    found = clustercast.compare(["h20"], ["llama-3.1-8b", "llama-3.1-70b"], batch=8)
+    assert list(found.amounts) == [row.count for row in found.rows]
+    assert found.amount == found.amounts[0] != found.amounts[1]
+
+
+def test_where_no_chip_does_any_job_there_is_no_answer() -> None:
+    with pytest.raises(NoAnswer, match="does not fit 8 x h20-96gb"):
+        clustercast.compare(["h20", "h100"], ["1.8T"], n_chips=8)
+
+
+def test_a_guessed_price_says_so() -> None:
+    found = clustercast.compare(["h100", "a800"], ["llama-3.1-8b"], n_chips=8, tokens=1e12)
+    assert ["guessed" in row.price_basis for row in found.rows] == [False, True]

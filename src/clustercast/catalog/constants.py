@@ -215,9 +215,14 @@ def given_job(settings: Sequence[str]) -> dict[str, float]:
             raise WrongInput(f"--set {target.strip()}: expected a share below 1, got {text.strip()}")
         if found[field] <= 0.0 and field not in MAY_BE_NONE and not field.endswith("_fraction"):
             raise WrongInput(f"--set {target.strip()}: expected more than 0, got {text.strip()}")
+        if found[field] < 1.0 and field in AT_LEAST_ONE:
+            raise WrongInput(f"--set {target.strip()}: expected 1 or more, got {text.strip()}")
+        if field == "node_chips" and found[field] != int(found[field]):
+            raise WrongInput(f"--set {target.strip()}: expected a whole number, got {text.strip()}")
     return found
 
 
+AT_LEAST_ONE: Final = ("pue", "wall_over_chip", "all_in_over_chip", "node_chips")
 MAY_BE_NONE: Final = ("checkpoint_every_s", "checkpoint_save_s", "restart_s", "grid_kg_per_kwh")
 
 

@@ -81,7 +81,7 @@ def design(
         purpose=for_,
         memory=memory,
         node=node,
-        n_dies=options.whole("--dies", dies) or 1,
+        n_dies=1 if dies is None else options.whole("--dies", dies) or 0,
         base=base,
         chips=tuple(part.strip() for part in (chips or "").split(",") if part.strip()),
         n_chips=options.whole("--count", count),

@@ -1,9 +1,10 @@
 """From a step to a job: interruptions and spares, power and carbon, rent or one's own chips."""
 
+import math
 from typing import Final
 
 from clustercast.catalog import constants
-from clustercast.errors import WrongInput
+from clustercast.errors import NoAnswer, WrongInput
 from clustercast.estimates.question import Question
 from clustercast.estimates.result import Job, Money
 from clustercast.physics.job import (
@@ -17,27 +18,44 @@ from clustercast.physics.job import (
 
 BASES: Final = ("rent", "buy")
 HOURS_A_YEAR: Final = 8766.0
+LEAST_GOODPUT: Final = 1e-6  # below it a job stands still
 
 
 def goodput_of(question: Question, n_chips: int | None = None) -> Goodput:
-    """Where the calendar of a training run goes on so many chips, with spares enough not to wait for repairs."""
+    """Where the calendar of a training run goes on so many chips, with spares enough not to wait for repairs.
+
+    Raises NoAnswer where interruptions come so fast that next to nothing is trained.
+    """
+    n = n_chips or question.n_chips
     mtbf_s, save_s, restart_s, every_s = (
         constants.default("reliability", name).value
         for name in ("chip_mtbf_s", "checkpoint_save_s", "restart_s", "checkpoint_every_s")
     )
-    return goodput(float(n_chips or question.n_chips), mtbf_s, save_s, restart_s, every_s, 0.0)
+    found = goodput(float(n), mtbf_s, save_s, restart_s, every_s, 0.0)
+    if found.fraction < LEAST_GOODPUT:
+        raise NoAnswer(
+            f"training on {n:,} x {question.chip.name} never ends: an interruption every {found.between_s:.3g} s, "
+            f"{restart_s:g} s to start again, {found.interval_s:.3g} s from one checkpoint to the next",
+            hint="--set job.chip_mtbf=..., job.restart=..., job.checkpoint_every=...",
+            numbers={"between_s": found.between_s, "restart_s": restart_s, "interval_s": found.interval_s},
+        )
+    return found
 
 
 def spare_chips(n_chips: int) -> int:
-    """Spare chips, in whole nodes, with which a job of `n_chips` waits for repairs no more than the default share."""
+    """Spare chips, in whole nodes, with which a job of `n_chips` waits for repairs no more than the default share.
+
+    As many as the job has at most: more cannot be broken.
+    """
     found = {name: constants.default("reliability", name).value for name in (
         "chip_mtbf_s", "replaced_fraction", "repair_s", "node_chips", "waiting_fraction"
     )}  # fmt: skip
     node = min(int(found["node_chips"]), n_chips)
     n_broken = n_chips * found["replaced_fraction"] / found["chip_mtbf_s"] * found["repair_s"]
-    low, high = -1, max(int(n_broken), 1)
-    while short_of_spares_fraction(float(high), n_broken) > found["waiting_fraction"]:
-        low, high = high, 2 * high
+    most = math.ceil(n_chips / node)
+    low, high = -1, min(max(int(n_broken), 1), most)
+    while high < most and short_of_spares_fraction(float(high), n_broken) > found["waiting_fraction"]:
+        low, high = high, min(2 * high, most)
     while high - low > 1:
         middle = (low + high) // 2
         if short_of_spares_fraction(float(middle), n_broken) > found["waiting_fraction"]:

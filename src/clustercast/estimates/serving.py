@@ -11,7 +11,14 @@ from clustercast.estimates.elasticity import elasticity, improved_serving, limit
 from clustercast.estimates.job import usd_per_chip_hour
 from clustercast.estimates.question import Question
 from clustercast.estimates.result import Serving, ServingMemory
-from clustercast.physics.serving import decode_pass, mean_cached_tokens, serve
+from clustercast.physics.serving import (
+    decode_pass,
+    free_bytes,
+    mean_cached_tokens,
+    rank_sequence_bytes,
+    serve,
+    serving_weights_bytes,
+)
 from clustercast.plans import rules
 from clustercast.plans.search import divisors, powers_of_two
 
@@ -56,17 +63,30 @@ def sizes(count: int, domain: int) -> list[int]:
     return divisors(domain, count) + [domain * n for n in domains]
 
 
+def held_bytes(setting: records.ServingSetting, plan: records.ServingPlan, job: records.ServingJob) -> float:
+    """Bytes on one chip of a replica with so many sequences at their full length, as `physics.serving.serve` counts."""
+    sequence_bytes = rank_sequence_bytes(float(job.input_len + job.output_len), setting, plan)
+    kv_bytes = math.ceil(job.batch / plan.attention_dp) * sequence_bytes
+    return serving_weights_bytes(setting, plan) + kv_bytes + setting.engine.workspace_bytes
+
+
+def token_s(setting: records.ServingSetting, plan: records.ServingPlan, job: records.ServingJob) -> float:
+    """Seconds of a decode step that guesses nothing."""
+    return decode_pass(job.batch, 1.0, mean_cached_tokens(job), setting, plan).total_s
+
+
 def largest_batch(setting: records.ServingSetting, question: Question, plan: records.ServingPlan, tpot_s: float) -> int:
     """The most sequences on one replica that fit and keep TPOT under `tpot_s`; 0 if one is too many.
 
     A larger batch never makes a token faster, so halving finds it.
     """
     job = job_of(question, 1)
-    fitting = int(min(serve(setting, job, plan).max_batch, MOST_BATCH))
-    context = mean_cached_tokens(job)
+    sequence_bytes = rank_sequence_bytes(float(job.input_len + job.output_len), setting, plan)
+    most = math.floor(free_bytes(setting, plan) / sequence_bytes) * float(plan.attention_dp)
+    fitting = int(min(most, MOST_BATCH))
 
     def holds(batch: int) -> bool:
-        return decode_pass(float(batch), 1.0, context, setting, plan).total_s <= tpot_s
+        return token_s(setting, plan, job._replace(batch=float(batch))) <= tpot_s
 
     if fitting < 1 or not holds(1):
         return 0
@@ -92,6 +112,7 @@ def choose(question: Question, setting: records.ServingSetting) -> tuple[records
     model = setting.model
     domain = setting.cluster.scale_up.n_chips
     limit_s = constants.default("serving", "tpot_s").value
+    capacity_bytes = (setting.chip.hbm_bytes - setting.chip.reserved_bytes) * setting.engine.memory_fraction
     best: tuple[float, records.ServingPlan, int, int] | None = None
     slow: tuple[float, records.ServingPlan, int, int] | None = None
     least = math.inf
@@ -103,19 +124,19 @@ def choose(question: Question, setting: records.ServingSetting) -> tuple[records
         batch = math.ceil(question.asked.batch / replicas) if question.asked.batch else 1
         for plan in layouts(size, model, domain):
             job = job_of(question, batch)
-            done = serve(setting, job, plan)
-            least = min(least, done.memory_bytes)
-            if done.memory_bytes > done.capacity_bytes:
+            needed_bytes = held_bytes(setting, plan, job)
+            least = min(least, needed_bytes)
+            if needed_bytes > capacity_bytes:
                 continue
             smallest = smallest or size
-            if slow is None or done.tpot_s < slow[0]:
-                slow = (done.tpot_s, plan, size, batch)
-            if question.asked.batch:
+            tpot_s = token_s(setting, plan, job)
+            if slow is None or tpot_s < slow[0]:
+                slow = (tpot_s, plan, size, batch)
+            if question.asked.batch or tpot_s > limit_s:
                 continue
             largest = largest_batch(setting, question, plan, limit_s)
             if largest:
-                job = job._replace(batch=float(largest))
-                rate = serve(setting, job, plan).output_tokens_per_s * replicas
+                rate = largest / token_s(setting, plan, job._replace(batch=float(largest))) * replicas
                 if best is None or rate > best[0]:
                     best = (rate, plan, size, largest)
     if slow is None:

@@ -20,7 +20,7 @@ NEEDED = ("tp", "pp", "dp")
 MOST_MOVERS = 12
 
 
-def choose(question: Question, fixed: dict[str, int]) -> tuple[records.Plan, Search]:
+def choose(question: Question, fixed: dict[str, int], *, compiled: bool | None = None) -> tuple[records.Plan, Search]:
     """The plan to answer for: the fastest that fits, with what the user fixed held.
 
     Raises WrongInput when what is fixed breaks a rule, NoAnswer with the numbers when nothing fits.
@@ -38,7 +38,7 @@ def choose(question: Question, fixed: dict[str, int]) -> tuple[records.Plan, Sea
                 raise too_large(question, plan, fixed, step.memory_bytes, step.capacity_bytes, "the given plan")
             return plan, Search(1, 1, {}, time.perf_counter() - started, fixed)
     check_fixed(setting, fixed, question.n_chips)
-    found = search.fastest(setting, question.n_chips, fixed)
+    found = search.fastest(setting, question.n_chips, fixed, compiled=compiled)
     wall_s = time.perf_counter() - started
     if not found.plans:
         if found.least_plan is None:
@@ -170,10 +170,14 @@ def half_width_of(question: Question) -> float:
     )
 
 
-def train(question: Question, *, explain: bool = True) -> Training:
-    """The training half of an estimate; `explain` tries what moves the days most."""
+def train(question: Question, *, explain: bool = True, compiled: bool | None = None) -> Training:
+    """The training half of an estimate.
+
+    explain   whether to try what moves the days most
+    compiled  how to search, as `plans.search.fastest`
+    """
     fixed = text.parse(question.asked.plan)
-    plan, looked = choose(question, fixed)
+    plan, looked = choose(question, fixed, compiled=compiled)
     setting = question.setting()
     step = training_step(setting, plan)
     used = plan.tp * plan.pp * plan.cp * plan.dp

@@ -63,36 +63,45 @@ def short_of_spares_fraction(n_spares: float, n_broken: float) -> float:
 def goodput(
     n_chips: float, chip_mtbf_s: float, save_s: float, restart_s: float, every_s: float, waiting_fraction: float
 ) -> Goodput:
-    """Where the calendar of a training job goes, which failures of any of its chips interrupt.
+    """Where the calendar of a training job goes, which failures of any of its chips interrupt at any time.
 
         M = mtbf / n,   T = every, or sqrt(2 save M)
-        a stretch of T takes T + save + (T + save) / M (restart + T / 2),   and 1 / (1 - waiting) of that
+        a stretch of T takes M exp(restart / M) (exp((T + save) / M) - 1),   and 1 / (1 - waiting) of that
+        restarting: 1 - exp(-restart / M) of it;   repeating: what is left beside T and save
+
+    Failures interrupt restarts too, so a job whose restart takes several M stands nearly still.
 
     chip_mtbf_s  time between interruptions of the job caused by one chip and its share of the rest
     every_s      training between two checkpoints; 0: the best
     waiting_fraction  share of the calendar that waits for spares
+    Holds for:   failures without memory; either exponent is cut at 300, where nothing trains any more
     Source:      [young1974]; [daly2006]
 
     >>> goodput(1.0, 1e12, 0.0, 0.0, 0.0, 0.0).fraction
     1.0
     >>> round(goodput(16384.0, 1.82e8, 30.0, 900.0, 0.0, 0.0).fraction, 3)
-    0.863
+    0.856
     """
     between_s = chip_mtbf_s / n_chips
     interval_s = every_s
     if interval_s <= 0.0:
         interval_s = best_interval_s(between_s, save_s)
     up = 1.0 - waiting_fraction
+    running = up * math.exp(-min(restart_s / between_s, 300.0))
+    restarting = up - running
     if interval_s <= 0.0:
-        whole_s = between_s + restart_s
-        return Goodput(up * between_s / whole_s, 0.0, 0.0, up * restart_s / whole_s, waiting_fraction, 0.0, between_s)
-    n_lost = (interval_s + save_s) / between_s
-    whole_s = interval_s + save_s + n_lost * (restart_s + 0.5 * interval_s)
+        return Goodput(running, 0.0, 0.0, restarting, waiting_fraction, 0.0, between_s)
+    failures = min((interval_s + save_s) / between_s, 300.0)  # met on the way to the next checkpoint, on average
+    again = 1.0  # how often a stretch is gone through
+    if failures > 1e-12:
+        again = math.expm1(failures) / failures
+    trained = running / again * (interval_s / (interval_s + save_s))
+    saved = running / again * (save_s / (interval_s + save_s))
     return Goodput(
-        up * interval_s / whole_s,
-        up * save_s / whole_s,
-        up * n_lost * 0.5 * interval_s / whole_s,
-        up * n_lost * restart_s / whole_s,
+        trained,
+        saved,
+        max(running - trained - saved, 0.0),
+        restarting,
         waiting_fraction,
         interval_s,
         between_s,
@@ -161,7 +170,7 @@ def carbon_kg(energy_j: float, kg_per_kwh: float) -> float:
 def capital_recovery_fraction(discount_fraction: float, life_years: float) -> float:
     """Yearly payment that returns one unit of capital with interest over its life.
 
-        r / (1 - (1 + r)^-L);   1 / L without interest
+        r / (1 - (1 + r)^-L);   1 / L without interest, or with less than 1e-12
 
     discount_fraction  r, of a year
     Source:            [park2015], capital recovery factor
@@ -169,7 +178,7 @@ def capital_recovery_fraction(discount_fraction: float, life_years: float) -> fl
     >>> capital_recovery_fraction(0.0, 4.0), round(capital_recovery_fraction(0.08, 4.0), 4)
     (0.25, 0.3019)
     """
-    if discount_fraction <= 0.0:
+    if discount_fraction < 1e-12:
         return 1.0 / life_years
     return discount_fraction / -math.expm1(-life_years * math.log1p(discount_fraction))
 

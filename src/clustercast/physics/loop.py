@@ -124,7 +124,9 @@ def piece(
     length = 2.0 * keys
     n_busy = min(max(n_prompts, 1.0), float(plan.attention_dp))
     alone = prefill_pass(tokens / n_busy / length, length, n_busy, setting, plan)
-    waited_s = setting.engine.interference_factor * alone.total_s / plan.pp
+    # the stage with most layers sets the pace
+    stage_share = math.ceil(setting.model.n_layers / plan.pp) / float(setting.model.n_layers)
+    waited_s = setting.engine.interference_factor * alone.total_s * stage_share
     riding_s = max(waited_s - shared_s, waited_s * alone.compute_s / alone.total_s)
     return Piece(riding_s, waited_s, max(alone.total_s - waited_s, 0.0))
 

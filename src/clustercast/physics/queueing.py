@@ -28,8 +28,8 @@ def turn(
 ) -> Turn:
     """One scheduler step: `n_decoding` sequences each decode a token, and `prefill_tokens` of new prompts ride on it.
 
-        taken = D + max(i P / p - m (weights and starts of D), what P computes)
-        first = D + ... + (1 - i / p) P          p stages, i the share of a prefill that decoding waits for
+        taken = D + max(i s P - m (weights and starts of D), what P computes)
+        first = D + ... + (1 - i s) P      s layers of the largest stage over all, i what decoding waits for
 
     context          mean tokens in the cache of a decoding sequence
     prefill_context  mean keys that a prefilled token sees
@@ -53,7 +53,9 @@ def turn(
     n_busy = min(n_prompts, float(plan.attention_dp))
     length = 2.0 * prefill_context
     alone = prefill_pass(prefill_tokens / n_busy / length, length, n_busy, setting, plan)
-    waited_s = engine.interference_factor * alone.total_s / plan.pp
+    # the stage with most layers sets the pace
+    stage_share = math.ceil(setting.model.n_layers / plan.pp) / float(setting.model.n_layers)
+    waited_s = engine.interference_factor * alone.total_s * stage_share
     added_s = max(waited_s - shared_s, waited_s * alone.compute_s / alone.total_s)
     return Turn(decode_s + added_s, decode_s + added_s + max(alone.total_s - waited_s, 0.0))
 
@@ -1077,6 +1079,7 @@ def crowd(
     extra_s: float,
     n_together: float,
     n_slots: float,
+    load_fraction: float,
     demand: Demand,
     setting: ServingSetting,
     plan: ServingPlan,
@@ -1096,7 +1099,7 @@ def crowd(
 
     >>> from clustercast.physics.examples import SERVING_PLAN, SERVING_SETTING
     >>> few = Demand(100.0, 101.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 16.0, 0.0)
-    >>> crowd(1e-9, 0.0, 1.0, 0.0, 0.0, 100.0, few, SERVING_SETTING, SERVING_PLAN).alone_fraction > 0.999
+    >>> crowd(1e-9, 0.0, 1.0, 0.0, 0.0, 100.0, 0.0, few, SERVING_SETTING, SERVING_PLAN).alone_fraction > 0.999
     True
     """
     context = cached_tokens(demand)
@@ -1122,8 +1125,7 @@ def crowd(
         first += share * middle
         second += share * middle * middle
     if k >= n_slots:
-        full_s = turn(n_slots, context, 0.0, 0.0, 0.0, demand.n_drafts, setting, plan).taken_s
-        ratio = min(max(per_step * full_s + extra, 0.25 * per_step * full_s) / n_slots, 1.0 - 1e-9)
+        ratio = min(load_fraction, 1.0 - 1e-9)
         beyond = weight * ratio / (1.0 - ratio)
         total += beyond
         full = beyond
@@ -1449,7 +1451,7 @@ def open_loop(requests_per_s: float, demand: Demand, setting: ServingSetting, pl
         # prompts hold slots while they are prefilled
         room = max(n_slots - requests_per_s * beside.own_s, min(n_slots, 1.0))
         people = crowd(
-            requests_per_s, n_near, token_s / max(alone_s, 1e-12), extra_s, together, room, demand, setting, plan
+            requests_per_s, n_near, token_s / max(alone_s, 1e-12), extra_s, together, room, load, demand, setting, plan
         )
         some = 1.0 - people.alone_fraction
         around = 1.0

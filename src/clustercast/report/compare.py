@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clustercast import units
 from clustercast.errors import WrongInput
 from clustercast.report.layout import Block, Line, Table, percent, short, wrap
-from clustercast.report.text import LIMITS, milliseconds
+from clustercast.report.text import LIMITS, counted, milliseconds
 from clustercast.studies.compare import JOBS, Comparison, JobOf, Row
 
 if TYPE_CHECKING:
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 PRICES: Final = {"rent": "rented", "buy": "owned"}
 OF_ROW: Final = (
-    "model", "chip", "count", "usd_per_chip_hour", "share", "days", "days_low", "days_high", "cost_usd", "energy_mwh",
+    "model", "chip", "count", "usd_per_chip_hour", "price_basis", "share", "days", "days_low", "days_high", "cost_usd", "energy_mwh",
     "mfu", "goodput", "plan", "training_memory_fraction", "training_reason", "batch", "tpot_ms", "ttft_ms",
-    "serving_memory_fraction", "serving_reason",
+    "serving_memory_fraction", "serving_reason", "serving_remark",
 )  # fmt: skip
 OF_JOB: Final = (
     "rank", "certain", "tokens_per_s", "tokens_per_s_low", "tokens_per_s_high", "tokens_per_s_per_chip",
@@ -38,8 +38,9 @@ def compared(found: Comparison) -> list[Block]:
             ("prefill", f"{model}: prefill"),
             ("decode", f"{model}: decode"),
         ):
-            blocks += ["", Line(title, "bold"), table(rows, job)]
-        if len(rows) > 1:
+            if any(job in row.jobs for row in rows):
+                blocks += ["", Line(title, "bold"), table(rows, job)]
+        if len(rows) > 1 and any(row.jobs for row in rows):
             blocks += ["", *even(rows, found.reference)]
         for row in rows:
             for half, reason in (("training", row.training_reason), ("serving", row.serving_reason)):
@@ -51,11 +52,12 @@ def compared(found: Comparison) -> list[Block]:
 
 def headline(found: Comparison) -> str:
     """What is held equal, and what one card of the reference is worth in the others."""
-    said = f"{len(found.chips)} chips on equal {found.equal}"
-    if found.equal == "cards":
-        said += f" ({found.amount:,.0f} of each)"
+    said = f"{counted(len(found.chips), 'chip')} on equal {found.equal}"
+    held = [held_equal(found, amount) for amount in found.amounts]
+    if len(set(held)) > 1:
+        said += f" ({', '.join(f'{each} for {model}' for each, model in zip(held, found.models, strict=True))})"
     else:
-        said += f" ({units.count(found.amount) if found.amount >= 1000.0 else short(found.amount)} {found.unit})"
+        said += f" ({held[0]})"
     worth = []
     for row in found.rows[: len(found.chips)]:
         if row.chip == found.reference:
@@ -70,6 +72,13 @@ def headline(found: Comparison) -> str:
     if worth:
         said += f". On {found.models[0]} one {found.reference} is worth {'; '.join(worth[:3])}"
     return said + "."
+
+
+def held_equal(found: Comparison, amount: float) -> str:
+    """What every chip gets as much of, with its unit."""
+    if found.equal == "cards":
+        return f"{amount:,.0f} of each"
+    return f"{units.count(amount) if amount >= 1000.0 else short(amount)} {found.unit}"
 
 
 def table(rows: list[Row], job: str) -> Table:
@@ -134,6 +143,9 @@ def notes(found: Comparison) -> list[Block]:
         "one or the next"
     )
     blocks += wrap(f"money: chips {PRICES[found.price]}; tokens/s: all cards busy with one job alone")
+    guessed = [row.chip for row in found.rows[: len(found.chips)] if "guessed" in row.price_basis]
+    if guessed:
+        blocks += wrap(f"no price of their own on that basis, so guessed: {', '.join(guessed)} (--json says from what)")
     for each in found.warnings:
         blocks += wrap(f"warning: {each}", "", "  ")
     return blocks

@@ -58,7 +58,8 @@ def summary(found: Fleet) -> str:
     """Everything in a sentence or two."""
     sums = {measure: found.totals[measure] for measure in MEASURES if not found.totals[measure].missing}
     told = ", ".join(f"{amount(sums[measure].equivalents)} by {WORDS[measure]}" for measure in sums)
-    text = f"{amount(found.n_chips)} chips are worth, in {found.reference}: {told}."
+    chips = "1 chip is" if found.n_chips == 1.0 else f"{amount(found.n_chips)} chips are"
+    text = f"{chips} worth, in {found.reference}: {told}."
     if found.spread is not None and found.spread >= 1.005:
         text += f" The measures differ {short(found.spread)}-fold."
     return text
@@ -149,7 +150,7 @@ def sentence(cap: Cap, found: Fleet) -> str:
     """One cap in a sentence."""
     until = f" to {cap.until}" if cap.until else ""
     when = "" if cap.in_force else f", not in force on {found.on}"
-    verdict = "within" if cap.within else "over"
+    verdict = {True: "within", False: "over", None: "open"}[cap.within]
     unit = {TPP: "TPP", "h100": "H100 by TPP"}.get(cap.of, "FLOP/s")
     shown = units.si if unit == "FLOP/s" else None
     held, limit = (

@@ -69,6 +69,7 @@ class Row:
     chip: str
     count: int
     usd_per_chip_hour: float
+    price_basis: str  # where that comes from; says so where it is a guess
     share: float  # what its cards are of the reference's cards, dollars, megawatts or TPP
     days: float | None
     days_low: float | None
@@ -86,6 +87,7 @@ class Row:
     serving_plan: dict[str, Any] | None
     serving_memory_fraction: float | None
     serving_reason: str | None
+    serving_remark: str | None  # where no layout holds the usual time per token
     jobs: dict[str, JobOf]
 
 
@@ -95,7 +97,8 @@ class Comparison:
 
     equal: str
     unit: str
-    amount: float
+    amount: float  # of the first model
+    amounts: tuple[float, ...]  # of each model: where no count is given, each has its own
     reference: str
     price: str
     chips: tuple[str, ...]
@@ -109,7 +112,10 @@ class Comparison:
 
 
 def compare(asked: CompareAsked) -> Comparison:
-    """The same jobs on every chip. Raises WrongInput; what one chip cannot do is said in its row."""
+    """The same jobs on every chip; what one chip cannot do is said in its row.
+
+    Raises WrongInput, and NoAnswer where no chip can do any of the jobs.
+    """
     if not asked.chips or not asked.models:
         raise WrongInput("compare: expected at least one --chip and one --model")
     if asked.equal not in EQUAL:
@@ -124,13 +130,14 @@ def compare(asked: CompareAsked) -> Comparison:
     at = names.index(wanted)
     rows: list[Row] = []
     warnings: list[str] = []
-    amount = 0.0
+    amounts: list[float] = []
     models: list[str] = []
     for model in asked.models:
         of_reference = question_of(asked, at, model, asked.n_chips)
         models.append(of_reference.model.name)
         each = unit_amount(of_reference, asked.equal)
         amount = of_reference.n_chips * each
+        amounts.append(amount)
         found: list[tuple[Row, dict[str, tuple[float, float]]]] = []
         for place in range(len(names)):
             question = of_reference
@@ -142,9 +149,13 @@ def compare(asked: CompareAsked) -> Comparison:
             found.append(answered(question, question.n_chips * unit_amount(question, asked.equal) / amount))
             warnings += [each for each in question.warnings if each not in warnings]
         rows += ranked(found, at)
+    if not any(row.jobs for row in rows):
+        reasons = [why for row in rows for why in (row.training_reason, row.serving_reason) if why]
+        raise NoAnswer(f"no chip does any of the jobs: {'; '.join(dict.fromkeys(reasons))}", hint="more chips: --count")
+    warnings += [f"{row.model} on {row.chip}: {row.serving_remark}" for row in rows if row.serving_remark]
     return Comparison(
-        asked.equal, UNITS_OF[asked.equal], amount, wanted, asked.price, tuple(names), tuple(models), tuple(rows),
-        tuple(warnings),
+        asked.equal, UNITS_OF[asked.equal], amounts[0], tuple(amounts), wanted, asked.price, tuple(names),
+        tuple(models), tuple(rows), tuple(warnings),
     )  # fmt: skip
 
 
@@ -188,15 +199,16 @@ def answered(question: Question, share: float) -> tuple[Row, dict[str, tuple[flo
     trained: Training | None = None
     served: Serving | None = None
     reasons: dict[str, str] = {}
+    remark = ""
     if question.silicon.recipe.serving_only:
         reasons["training"] = f"precision {question.precision} is for serving only"
     else:
         try:
-            trained = train(question, explain=False)
+            trained = train(question, explain=False, compiled=True)  # many searches: loading numba pays
         except NoAnswer as error:
             reasons["training"] = error.message
     try:
-        served, _ = serve_estimate(question)
+        served, remark = serve_estimate(question)
     except NoAnswer as error:
         reasons["serving"] = error.message
     speeds: dict[str, tuple[float, float]] = {}
@@ -209,12 +221,13 @@ def answered(question: Question, share: float) -> tuple[Row, dict[str, tuple[flo
         prefill, decode = served.prefill_tokens_per_s_per_chip, served.output_tokens_per_s_per_chip
         speeds["prefill"] = prefill * question.n_chips, math.log(served.ttft_ms_high / served.ttft_ms)
         speeds["decode"] = decode * question.n_chips, math.log(served.tpot_ms_high / served.tpot_ms)
-    usd_per_h, _ = job.usd_per_chip_hour(question)
+    usd_per_h, basis = job.usd_per_chip_hour(question)
     row = Row(
         model=question.model.name,
         chip=question.chip.name,
         count=question.n_chips,
         usd_per_chip_hour=usd_per_h,
+        price_basis=basis,
         share=share,
         days=trained.days if trained else None,
         days_low=trained.days_low if trained else None,
@@ -232,6 +245,7 @@ def answered(question: Question, share: float) -> tuple[Row, dict[str, tuple[flo
         serving_plan=served.plan if served else None,
         serving_memory_fraction=served.memory_bytes.total / served.memory_bytes.capacity if served else None,
         serving_reason=reasons.get("serving"),
+        serving_remark=remark or None,
         jobs={},
     )
     limits = {"training": trained.limiting if trained else "", "prefill": "", "decode": ""}

@@ -762,6 +762,8 @@ def design(asked: DesignAsked) -> Design:
     """The best chip within the limits. Raises WrongInput, and NoAnswer where no chip is within them."""
     if asked.purpose not in PURPOSES:
         raise WrongInput(f"--for: expected one of {', '.join(PURPOSES)}, got {asked.purpose!r}")
+    if asked.tpot_s is not None and asked.tpot_s <= 0.0:
+        raise WrongInput(f"--tpot: expected a time above 0, like 50ms, got {asked.tpot_s:g} s")
     data = constants.table("design")
     limits = limits_of(asked)
     names = (asked.base,) if asked.base else tuple(data["bases"])
@@ -776,6 +778,12 @@ def design(asked: DesignAsked) -> Design:
         workshop.choose_layouts(list(dict.fromkeys([*own, small, *free[:1], full])))
     best = best_of(workshop, limits)
     question = workshop.bases[0]
+    if best[asked.purpose].tokens_per_s is None:
+        raise NoAnswer(
+            f"{question.model.name} fits no plan for {asked.purpose} on {question.n_chips:,} of any chip within the "
+            f"limits: {said(limits)}",
+            hint="more chips with --count, or a smaller model",
+        )
     standings, warnings = [], list(question.warnings)
     curve: tuple[Step, ...] = ()
     sets: dict[str, dict[str, Best]] = {}

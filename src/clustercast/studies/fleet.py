@@ -121,6 +121,8 @@ def fleet(asked: FleetAsked) -> Fleet:
     pairs = [(catalog.find_chip(name), count) for name, count in asked.chips]
     if not pairs:
         raise WrongInput("--fleet: names no chip", hint="--fleet h20=50000,h800=10000")
+    if asked.tpot_s is not None and asked.tpot_s <= 0.0:
+        raise WrongInput(f"--tpot: expected a time above 0, like 50ms, got {asked.tpot_s:g} s")
     warnings: list[str] = []
     yard = question_of(asked, asked.reference)
     base = {job: rate_of(yard, job, asked.tpot_s) for job in JOBS}
@@ -294,7 +296,7 @@ def checked(pairs: list[tuple[str, str]], where: str) -> tuple[tuple[str, float]
             count = units.parse(text.strip(), "count")
         except ValueError:
             raise WrongInput(f"{where}: {name}: expected a number like 50000 or 50k, got {text!r}") from None
-        if not 0.0 < count <= MOST_CHIPS:
+        if not 1.0 <= count <= MOST_CHIPS:
             raise WrongInput(f"{where}: {name}: expected a count from 1 to {MOST_CHIPS:.0e}, got {text!r}")
         if name in found:
             raise WrongInput(f"{where}: {name} is given twice")

@@ -176,7 +176,7 @@ class Cap:
     limit: float
     held: float
     share: float
-    within: bool
+    within: bool | None  # None: so far, and chips are left of which nobody knows how much they count
     counted: tuple[str, ...]  # chips that count
     unknown: tuple[str, ...]  # chips of which nobody knows whether or how much they count
     per: str
@@ -597,7 +597,7 @@ def _cap(entry: dict[str, Any], fleet: Sequence[tuple[ChipProfile, float]], day:
         limit=limit,
         held=held,
         share=held / limit,
-        within=held <= limit,
+        within=False if held > limit else None if unknown else True,
         counted=tuple(counted),
         unknown=tuple(unknown),
         per=entry["per"],

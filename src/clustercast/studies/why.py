@@ -113,7 +113,8 @@ def why(asked: Asked, other: str | None = None) -> Why:
         raise NoAnswer("; ".join(reasons.values()))
     return Why(
         question.chip.name, None if against is None else against.chip.name, question.model.name, question.n_chips,
-        plan_text, layout, batch, tuple(jobs), reasons, tuple(question.warnings),
+        plan_text, layout, batch, tuple(jobs), reasons,
+        tuple(dict.fromkeys([*question.warnings, *(() if against is None else against.warnings)])),
     )  # fmt: skip
 
 

@@ -154,7 +154,7 @@ def test_formats_of_weights_and_experts_combine() -> None:
 def test_what_does_not_fit_is_served_in_turns() -> None:
     crowded = ROW | {"chip": "l40s-48gb", "n_chips": "1", "tp": "1", "concurrency": "64"}
     case = record.case_of(crowded)
-    assert record.LOADS[case.load](case.setting, case.job, case.plan).in_flight == 1.0
+    assert 0.9 < record.LOADS[case.load](case.setting, case.job, case.plan).in_flight <= 1.0
     assert estimated(crowded, "ttft_ms") > 60 * 512 * estimated(crowded, "tpot_ms")
 
 
