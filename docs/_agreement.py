@@ -22,8 +22,8 @@ PARTS = ("open_loop", "open_loop_fresh_seeds")
 
 
 def percent(value: float) -> str:
-    """A share in percent, one digit below 10."""
-    return f"{100 * value:.1f} %" if value < 0.0995 else f"{100 * value:.0f} %"
+    """A share in percent, one digit below 10 and near 100."""
+    return f"{100 * value:.1f} %" if value < 0.0995 or 0.9 < value < 1.0 else f"{100 * value:.0f} %"
 
 
 def found() -> dict[str, Any]:

@@ -168,8 +168,8 @@ def _() -> Found:
     since = [chip.name for chip in stacked if chip.released >= "2023-11"]
     free = [name for name in since if not caught(name, RULE_2023, AFTER_2023)]
     return Found(
-        f"{len(held)} of {len(on_sale)} data-centre chips with stacked memory of 2020 to October 2023; outside of those "
-        f"since: {', '.join(free)}",
+        f"{len(held)} of {len(on_sale)} data-centre chips with stacked memory of 2020 to October 2023; outside of "
+        f"those since: {', '.join(free)}",
         verdict(len(held) >= 0.9 * len(on_sale), not quantities(RULE_2023) & {"io", "dram", "dram_io"}),
         "those made for China since then are what is outside",
     )
@@ -329,8 +329,8 @@ def _() -> Found:
         f"Llama 70B on 8 cards, 16 in flight: {faster:.2f} x the H100; DeepSeek-V3 on 32, 2,048 in flight: "
         f"{latent:.2f} x; training 1.8T {slower:.1f} times as long",
         verdict(faster > 1.0, slower > 3.0),
-        "only where decoding waits for memory: not in prefill, not with large batches, not with latent attention; a lead "
-        "of a tenth lies within the error of the estimate",
+        "only where decoding waits for memory: not in prefill, not with large batches, not with latent attention; a "
+        "lead of a tenth lies within the error of the estimate",
     )
 
 
@@ -424,8 +424,8 @@ def _() -> Found:
         f"{limit / 1e6:.0f}M TPP = {cards:,.0f} H100, {limit / paper('b300').tpp:,.0f} B300; H20 count: "
         f"{'yes' if counts else 'no'}",
         verdict(close(cards, 50000, 0.01)),
-        "for 2025 to 2027, three years and not two; chip counts age by four in two generations. Whether it is enough is "
-        "not judged",
+        "for 2025 to 2027, three years and not two; chip counts age by four in two generations. Whether it is enough "
+        "is not judged",
     )
 
 

@@ -76,3 +76,16 @@ def test_why_without_an_answer_ends_with_3(cli: Cli) -> None:
     done = cli("why", "--chip", "v100", "--model", "deepseek-v3", "--count", "1")
     assert done.status == 3
     assert "does not fit" in done.err
+
+
+def test_text_says_each_count_and_which_price_is_guessed(cli: Cli) -> None:
+    done = cli("compare", "--chip", "a800", "--model", "8B,70B", "--batch", "8", "--gbs", "64")
+    assert done.status == 0
+    assert done.out.startswith("1 chip on equal cards")
+    assert "so guessed: a800-sxm4-80gb" in done.out
+
+
+def test_nothing_that_fits_is_no_answer(cli: Cli) -> None:
+    done = cli("compare", "--chip", "h20", "--model", "1.8T", "--count", "8", "--json")
+    assert done.status == 3
+    assert done.document["exit"] == 3

@@ -62,3 +62,9 @@ def test_wrong_input_and_no_answer_are_said(cli: Cli) -> None:
     assert cli("design", "--brief", "--plot", "x.svg").err.startswith("error: --plot: there is no curve")
     done = cli("design", "--cap", "power=100W", "--brief", "--json")
     assert (done.status, done.document["exit"]) == (3, 3)
+
+
+def test_no_die_at_all_is_refused(cli: Cli) -> None:
+    done = cli("design", "--dies", "0", "--brief")
+    assert done.status == 2
+    assert "--dies: expected a whole number from 1" in done.err

@@ -66,7 +66,7 @@ def test_spares_are_never_more_than_the_job_has_chips() -> None:
 
 
 def test_a_job_that_is_interrupted_faster_than_it_restarts_never_ends() -> None:
-    with pytest.raises(NoAnswer, match="never ends: an interruption every 0.125 s"):
+    with pytest.raises(NoAnswer, match=r"never ends: an interruption every 0\.125 s"):
         clustercast.plan("h20", "llama-3.1-8b", n_chips=8, settings=("job.chip_mtbf=1s",))
     done = clustercast.estimate("h20", "llama-3.1-8b", n_chips=8, settings=("job.chip_mtbf=1s",))
     assert done.training is None

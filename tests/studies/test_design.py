@@ -224,3 +224,10 @@ def test_wrong_questions_are_refused(fields: dict[str, object], message: str) ->
 def test_where_no_chip_is_within_the_limits_the_answer_says_so() -> None:
     with pytest.raises(NoAnswer, match="no chip is within the limits: 3A090 of October 2023, power up to 100 W"):
         clustercast.design(caps=("power=100W",), brief=True)
+
+
+def test_what_fits_on_no_chip_within_the_limits_has_no_answer() -> None:
+    with pytest.raises(NoAnswer, match=r"llama-3\.1-70b fits no plan for serving on 1"):
+        clustercast.design(n_chips=1, brief=True)
+    with pytest.raises(WrongInput, match="--tpot: expected a time above 0"):
+        clustercast.design(tpot_s=0.0, brief=True)

@@ -105,3 +105,14 @@ def test_an_empty_fleet_and_an_unknown_chip_are_refused() -> None:
         clustercast.fleet({})
     with pytest.raises(WrongInput, match="unknown chip"):
         clustercast.fleet({"h21": 1})
+
+
+@pytest.mark.parametrize("tpot_s", [0.0, -0.05])
+def test_an_objective_that_no_chip_can_hold_is_refused(tpot_s: float) -> None:
+    with pytest.raises(WrongInput, match="--tpot: expected a time above 0"):
+        clustercast.fleet({"h20": 1}, tpot_s=tpot_s)
+
+
+def test_half_a_chip_is_no_fleet() -> None:
+    with pytest.raises(WrongInput, match="expected a count from 1"):
+        clustercast.fleet({"h20": 0.5})

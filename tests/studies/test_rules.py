@@ -309,3 +309,12 @@ def test_every_chip_has_a_verdict_inside_its_range(chip: str) -> None:
     if verdict.caught_low is not None and verdict.caught_high is not None:
         assert verdict.caught_low <= bool(verdict.caught) <= verdict.caught_high
     assert verdict.margin
+
+
+def test_a_cap_is_open_where_nobody_knows_what_a_chip_adds() -> None:
+    trainium, h100 = catalog.find_chip("trainium2"), catalog.find_chip("h100")
+    name = "supercomputer, FP64"
+    found = {each.cap: each for each in rules.caps([(trainium, 10.0), (h100, 1.0)])}[name]
+    assert (found.within, found.unknown) == (None, (trainium.name,))
+    over = {each.cap: each for each in rules.caps([(trainium, 10.0), (h100, 2000.0)])}[name]
+    assert over.within is False

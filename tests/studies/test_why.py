@@ -93,3 +93,8 @@ def test_all_properties_make_the_other_setting(setting: object) -> None:
 def test_a_chip_is_not_compared_with_itself() -> None:
     with pytest.raises(WrongInput, match="the chip itself"):
         clustercast.why("h20", "llama-3.1-8b", other="h20-96gb")
+
+
+def test_what_the_other_chip_lacks_is_said() -> None:
+    found = clustercast.why("h20", "llama-3.1-8b", other="v100", n_chips=1)
+    assert any("v100-sxm2-32gb has no bf16" in text for text in found.warnings)

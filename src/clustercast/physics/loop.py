@@ -302,6 +302,8 @@ def run_of(
     group = ending / some
     mates = max(n_decoding - 1.0, 0.0) / n_steps * others_fraction
     full_s = cost.full.riding_s + beside_s
+    each_s = prompt_s(cost)
+    spread_s2 = 0.0
     reach, groups, at_s, before_s = 1.0, 1.0, 0.0, 0.0
     n_groups, added_s, first_s, late_s, follow_s, n_run = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     thin, emitted_before = 1.0, 0.0
@@ -327,7 +329,7 @@ def run_of(
             if delay_s > 0.0:
                 rest_s = max(decode_s - delay_s, 0.5 * decode_s)
         elif mixed:
-            rest_s = 0.5 * before_s
+            rest_s = 0.5 * (before_s + spread_s2 / before_s)
         else:
             within_s = min(at_s, delay_s) - min(at_s - before_s, delay_s)
             if within_s > 0.0:
@@ -343,6 +345,8 @@ def run_of(
         past_s = max(at_s - delay_s, 0.0)
         at_s += taken_s
         before_s = taken_s
+        # longer steps meet more: their number and lengths spread
+        spread_s2 = each_s * each_s * groups * group * demand.input_square_factor
         ended_s = min(at_s, delay_s)
         emitted_now = n_emitted(ended_s, n_steps, decode_s, demand.output_square_factor)
         emitted = emitted_now - emitted_before

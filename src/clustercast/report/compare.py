@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 PRICES: Final = {"rent": "rented", "buy": "owned"}
 OF_ROW: Final = (
-    "model", "chip", "count", "usd_per_chip_hour", "price_basis", "share", "days", "days_low", "days_high", "cost_usd", "energy_mwh",
-    "mfu", "goodput", "plan", "training_memory_fraction", "training_reason", "batch", "tpot_ms", "ttft_ms",
-    "serving_memory_fraction", "serving_reason", "serving_remark",
+    "model", "chip", "count", "usd_per_chip_hour", "price_basis", "share", "days", "days_low", "days_high", "cost_usd",
+    "energy_mwh", "mfu", "goodput", "plan", "training_memory_fraction", "training_reason", "batch", "tpot_ms",
+    "ttft_ms", "serving_memory_fraction", "serving_reason", "serving_remark",
 )  # fmt: skip
 OF_JOB: Final = (
     "rank", "certain", "tokens_per_s", "tokens_per_s_low", "tokens_per_s_high", "tokens_per_s_per_chip",
