@@ -29,7 +29,7 @@ from clustercast.physics.loop import (
     waves_flow,
 )
 from clustercast.physics.queueing import cached_tokens, n_decode_steps
-from clustercast.physics.serving import decode_pass, drafting_factor, in_flight_limit, normal_above, prompts_pass
+from clustercast.physics.serving import decode_pass, drafting_factor, in_flight_limit, n_above_zero, prompts_pass
 from clustercast.records import ServingPlan
 from clustercast.studies.serving.search import KEPT, KEPT_TPOT, KEPT_TTFT
 
@@ -131,8 +131,8 @@ def test_no_more_steps_are_emitted_than_done_nor_than_there_are(lag_s: float, n_
 
 @given(mean=st.floats(-50.0, 50.0), deviation=st.floats(0.0, 20.0))
 def test_a_queue_is_above_zero_and_above_its_mean(mean: float, deviation: float) -> None:
-    assert normal_above(mean, deviation) >= max(mean, 0.0) / SLACK
-    assert normal_above(mean, deviation) <= normal_above(mean + 1.0, deviation) * SLACK
+    assert n_above_zero(mean, deviation) >= max(mean, 0.0) / SLACK
+    assert n_above_zero(mean, deviation) <= n_above_zero(mean + 1.0, deviation) * SLACK
 
 
 def test_without_a_way_to_the_client_a_group_is_prefilled_at_once() -> None:

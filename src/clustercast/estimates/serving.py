@@ -78,27 +78,35 @@ def token_s(setting: records.ServingSetting, plan: records.ServingPlan, job: rec
 def largest_batch(setting: records.ServingSetting, question: Question, plan: records.ServingPlan, tpot_s: float) -> int:
     """The most sequences on one replica that fit and keep TPOT under `tpot_s`; 0 if one is too many.
 
-    A larger batch never makes a token faster, so halving finds it.
+    A larger batch never makes a token faster, so the ends close in on it.
     """
     job = job_of(question, 1)
     sequence_bytes = rank_sequence_bytes(float(job.input_len + job.output_len), setting, plan)
     most = math.floor(free_bytes(setting, plan) / sequence_bytes) * float(plan.attention_dp)
     fitting = int(min(most, MOST_BATCH))
 
-    def holds(batch: int) -> bool:
-        return token_s(setting, plan, job._replace(batch=float(batch))) <= tpot_s
+    def time_s(batch: int) -> float:
+        return token_s(setting, plan, job._replace(batch=float(batch)))
 
-    if fitting < 1 or not holds(1):
+    if fitting < 1:
         return 0
-    if holds(fitting):
+    low, low_s = 1, time_s(1)
+    if low_s > tpot_s:
+        return 0
+    high, high_s = fitting, time_s(fitting)
+    if high_s <= tpot_s:
         return fitting
-    low, high = 1, 2
-    while high < fitting and holds(high):
-        low, high = high, 2 * high
-    high = min(high, fitting)
+    straight = True  # a line between the ends first; where that hardly helps, the middle
     while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if holds(middle) else (low, middle)
+        width = high - low
+        share = (tpot_s - low_s) / (high_s - low_s) if straight else 0.5
+        guess = min(max(low + int(share * width), low + 1), high - 1)
+        guess_s = time_s(guess)
+        if guess_s <= tpot_s:
+            low, low_s = guess, guess_s
+        else:
+            high, high_s = guess, guess_s
+        straight = high - low <= 0.5 * width or not straight
     return low
 
 

@@ -18,7 +18,7 @@ from clustercast.physics.queueing import (
     new_tokens,
     prefill_budget_tokens,
 )
-from clustercast.physics.serving import decode_pass, drafting_factor, in_flight_limit, normal_above, prefill_pass
+from clustercast.physics.serving import decode_pass, drafting_factor, in_flight_limit, n_above_zero, prefill_pass
 from clustercast.records import Load, ServingJob, ServingPlan, ServingSetting
 
 NEARLY_ALL: Final = 0.03  # of the clients: that far from all decoding, steps with prompts are as with all
@@ -229,15 +229,15 @@ def prompt_s(cost: Costs) -> float:
 
 
 @formula
-def ramp(value: float, low: float, high: float) -> float:
-    """From 0 at `low` to 1 at `high`, straight between them.
+def ramp(share: float, low_share: float, high_share: float) -> float:
+    """From 0 at one share to 1 at another, straight between them.
 
     Source:  arithmetic
 
     >>> ramp(1.5, 1.0, 3.0)
     0.25
     """
-    return min(max((value - low) / (high - low), 0.0), 1.0)
+    return min(max((share - low_share) / (high_share - low_share), 0.0), 1.0)
 
 
 @formula
@@ -265,9 +265,9 @@ def run_of(
     others_fraction: float,
     decode_s: float,
     token_s: float,
-    groups_per_run: float,
+    n_groups_before: float,
     delay_s: float,
-    alone: float,
+    apart_share: float,
     cost: Costs,
     demand: Demand,
     setting: ServingSetting,
@@ -280,9 +280,9 @@ def run_of(
         token = D + a sum P / sum groups;   first = rest of the step that a group meets + its prefill
 
     others_fraction  of all clients: the others
-    token_s, groups_per_run   as found before
+    token_s, n_groups_before   of a run, as found before
     delay_s          from the end of a request to the arrival of the next, beyond steps
-    alone            1: no run meets what ended before the one before
+    apart_share      1: no run meets what ended before the one before
     Source:          [kleinrock1975], the busy period; [agrawal2024]
 
     >>> from clustercast.physics.examples import SERVING_SETTING
@@ -296,7 +296,7 @@ def run_of(
     beside_s = 0.0
     if mixed:
         beside_s = decode_s
-    n_steps = n_decode_steps(demand)
+    n_steps = max(n_decode_steps(demand), 1e-9)
     ending = n_decoding / n_steps * others_fraction
     some = -math.expm1(-ending)
     group = ending / some
@@ -310,8 +310,8 @@ def run_of(
     for i in range(5):
         together = batch(max(groups * group, 1.0), cost)
         taken_s = together.added_s + beside_s * together.n_steps
-        if i == 0 and alone < 0.5 and delay_s > 0.0:
-            thin = 1.0 - min(some / groups_per_run, 1.0) * max(0.0, 1.0 - taken_s / delay_s)
+        if i == 0 and apart_share < 0.5 and delay_s > 0.0:
+            thin = 1.0 - min(some / n_groups_before, 1.0) * max(0.0, 1.0 - taken_s / delay_s)
         n_own = 1.0 + mates + (groups - 1.0) * group
         own = batch(n_own, cost)
         own_s = own.added_s + beside_s * own.n_steps
@@ -355,7 +355,7 @@ def run_of(
             emitted *= max(
                 math.exp(0.5 * (began_s + ended_s) / decode_s * math.log(max(thin, 1e-9))), decode_s / token_s
             )
-        if mixed and alone < 0.5:
+        if mixed and apart_share < 0.5:
             emitted += (max(at_s - delay_s, 0.0) - past_s) / taken_s * together.n_steps
         more = some * emitted
         goes_on = min(more, -math.expm1(emitted * math.log1p(-min(some, 1.0 - 1e-12))))
@@ -366,7 +366,7 @@ def run_of(
             goes_on = min(goes_on, 0.999)
             goes_on /= 1.0 - goes_on
         reach *= goes_on
-    if mixed and alone > 0.5:
+    if mixed and apart_share > 0.5:
         # the steps of the run end requests too: their prompts come one group a step
         later = n_run * some / (1.0 - min(some, 0.5))
         one = batch(group, cost)
@@ -411,7 +411,7 @@ def n_queued(
     >>> round(n_queued(2000.0, 900.0, 1.0, 1.0, 0.0, cost, demand))
     1091
     """
-    n_steps = n_decode_steps(demand)
+    n_steps = max(n_decode_steps(demand), 1e-9)
     places = max(cost.n_places, 1.0)
     most = cost.n_places * n_steps
     mean = n_clients - most * (1.0 + delay_s / (n_steps * step_s)) - places
@@ -419,7 +419,7 @@ def n_queued(
     load = min(n_decoding / n_steps * others_fraction / cost.n_places, 1.0)
     if load <= 0.0:
         return 0.0
-    return normal_above(mean, deviation) * math.exp(math.sqrt(2.0 * (places + 1.0)) * math.log(load))
+    return n_above_zero(mean, deviation) * math.exp(math.sqrt(2.0 * (places + 1.0)) * math.log(load))
 
 
 @formula
@@ -429,7 +429,7 @@ def flow_at(
     n_slots: float,
     decode_s: float,
     think_s: float,
-    alone: float,
+    apart_share: float,
     cost: Costs,
     demand: Demand,
     setting: ServingSetting,
@@ -446,7 +446,7 @@ def flow_at(
     >>> flow_at(1.0, 1.0, 9.0, 1.0, 0.0, 0.0, cost, demand, SERVING_SETTING).residence_s
     100.0
     """
-    n_steps = n_decode_steps(demand)
+    n_steps = max(n_decode_steps(demand), 1e-9)
     quiet_s = cost.quiet_s + cost.late_s
     others = max(n_clients - 1.0, 0.0) / n_clients
     ending = n_decoding / n_steps * others
@@ -465,9 +465,9 @@ def flow_at(
         delay_s = 0.0
         if think_s >= 0.0:
             delay_s = think_s + late_s
-        found = run_of(n_decoding, others, decode_s, token_s, n_groups, delay_s, alone, cost, demand, setting)
+        found = run_of(n_decoding, others, decode_s, token_s, n_groups, delay_s, apart_share, cost, demand, setting)
         token_s = found.token_s
-        if alone < 0.5:
+        if apart_share < 0.5:
             late_s = found.late_s
         n_groups = found.n_groups
     first_s = found.first_s
@@ -477,7 +477,7 @@ def flow_at(
         load = ending / cost.n_places
         if load >= 1.0:
             token_s = min(token_s, full_s)
-        if alone < 0.5:
+        if apart_share < 0.5:
             queued = n_queued(min(n_clients, n_slots), n_decoding, others, full_s, delay_s, cost, demand)
             full_first_s = max(min(first_s, cost.own_s + 1.5 * full_s + late_s), cost.own_s + late_s)
             first_s += ramp(load, 0.9, 1.0) * (full_first_s - first_s) + queued / cost.n_places * full_s
@@ -495,7 +495,7 @@ def flow_at(
         none = max(1.0 - n_decoding / n_clients, 0.0) ** (n_clients - 1.0)
     first_s = none * quiet_s + (1.0 - none) * first_s
     residence_s = n_steps * token_s + extra_s
-    return Flow(n_decoding, token_s, first_s, residence_s, 0.0, n_decoding / residence_s, alone)
+    return Flow(n_decoding, token_s, first_s, residence_s, 0.0, n_decoding / residence_s, apart_share)
 
 
 @formula
@@ -524,7 +524,7 @@ def waves_flow(
     >>> waves_flow(2.0, 9.0, 1.0, 0.0, cost, demand, SERVING_SETTING).swing_fraction
     0.0
     """
-    n_steps = n_decode_steps(demand)
+    n_steps = max(n_decode_steps(demand), 1e-9)
     others = max(n_clients - 1.0, 0.0) / n_clients
     n_all = min(n_clients, n_slots)
     calm = Flow(n_all, decode_s, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -559,8 +559,8 @@ def balanced_flow(
     decode_s: float,
     more_decode_s: float,
     think_s: float,
-    alone: float,
-    tolerance: float,
+    apart_share: float,
+    tolerance_fraction: float,
     cost: Costs,
     demand: Demand,
     setting: ServingSetting,
@@ -585,13 +585,13 @@ def balanced_flow(
     for i in range(12):
         seen = min(1.0 + n_now * others, max(n_clients, 1.0))
         step_s = max(decode_s + (seen - n_near) * more_decode_s, 0.1 * decode_s)
-        found = flow_at(n_now, n_clients, n_slots, step_s, think_s, alone, cost, demand, setting)
+        found = flow_at(n_now, n_clients, n_slots, step_s, think_s, apart_share, cost, demand, setting)
         total = n_now + found.requests_per_s * (max(think_s, 0.0) + found.first_s)
         if total > n_clients:
             high = n_now
         else:
             low = n_now
-        if abs(total - n_clients) <= tolerance * n_clients:
+        if abs(total - n_clients) <= tolerance_fraction * n_clients:
             break
         then = n_now * n_clients / total
         if not low <= then <= high or (i >= 3 and abs(then - n_now) > 0.2 * n_now):
@@ -606,7 +606,7 @@ def swing_fraction(flow: Flow, decode_s: float, think_s: float, cost: Costs, dem
 
     A small change of the length of a step comes back after the way to the client with the factor -w q / (D + p): q
     prompts a step that each add w. Steps swing where it is above 1 and the way longer than a step.
-    Source:  linear stability of s(t) = (D + p) / (1 - w q / s(t - T))
+    Source:  arithmetic: linear stability of s(t) = (D + p) / (1 - w q / s(t - T))
 
     >>> one = Piece(1.0, 1.0, 0.0)
     >>> cost = Costs(9.0, 1.0, 1.0, one, 9.0, one, 9.0, one, 1.0, 1.0, 0.0)
@@ -614,7 +614,7 @@ def swing_fraction(flow: Flow, decode_s: float, think_s: float, cost: Costs, dem
     >>> swing_fraction(Flow(9.0, 1.0, 1.0, 100.0, 0.0, 1.0, 0.0), 1.0, 9.0, cost, demand)
     0.0
     """
-    ending = flow.in_flight / n_decode_steps(demand)
+    ending = flow.in_flight / max(n_decode_steps(demand), 1e-9)
     swing = ramp(ending, 1.0, 1.5) * (1.0 - ramp(ending / cost.n_places, 0.9, 1.0))
     if swing <= 0.0:
         return 0.0

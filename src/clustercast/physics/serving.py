@@ -1020,23 +1020,23 @@ def decode_pool(setting: ServingSetting, job: ServingJob, plan: ServingPlan) -> 
 
 
 @formula
-def normal_above(mean: float, deviation: float) -> float:
+def n_above_zero(n_mean: float, n_deviation: float) -> float:
     """Mean of a normal variable above zero, given that it is above zero.
 
         m + s phi(m / s) / Phi(m / s)
 
     Source:  [kleinrock1976], the diffusion approximation of a queue
 
-    >>> round(normal_above(0.0, 1.0), 4)
+    >>> round(n_above_zero(0.0, 1.0), 4)
     0.7979
     """
-    if deviation <= 0.0:
-        return max(mean, 0.0)
-    at = mean / deviation
+    if n_deviation <= 0.0:
+        return max(n_mean, 0.0)
+    at = n_mean / n_deviation
     if at < -8.0:
-        return -deviation / at
+        return -n_deviation / at
     density = math.exp(-0.5 * at * at) / math.sqrt(2.0 * math.pi)
-    return mean + deviation * density / (0.5 * math.erfc(-at / math.sqrt(2.0)))
+    return n_mean + n_deviation * density / (0.5 * math.erfc(-at / math.sqrt(2.0)))
 
 
 @formula
@@ -1064,7 +1064,7 @@ def prefill_pool(setting: ServingSetting, job: ServingJob, plan: ServingPlan) ->
     first_s = engine.first_token_s + engine.handover_s + alone.total_s
     n_away = (first_s + job.elsewhere_s) / request_s
     load = min(job.batch / n_away, 1.0)
-    queue_s = request_s * normal_above(job.batch - n_away, math.sqrt(0.5 * n_away)) * load * load
+    queue_s = request_s * n_above_zero(job.batch - n_away, math.sqrt(0.5 * n_away)) * load * load
     if job.batch <= 1.0:
         queue_s = 0.0
     ttft_s = first_s + queue_s

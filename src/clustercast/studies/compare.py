@@ -1,6 +1,8 @@
 """Chips side by side: the same jobs on equal cards, dollars, megawatts or TPP, and how many of one equal another."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -17,6 +19,7 @@ from clustercast.studies import rules
 EQUAL: Final = ("cards", "dollars", "megawatts", "tpp")
 JOBS: Final = ("training", "prefill", "decode")
 UNITS_OF: Final = {"cards": "cards", "dollars": "USD per hour", "megawatts": "MW at the meter", "tpp": "TPP"}
+THREADS: Final = 2
 NODE: Final = 8  # chips: counts are rounded down to whole nodes where they are not given
 
 
@@ -132,13 +135,13 @@ def compare(asked: CompareAsked) -> Comparison:
     warnings: list[str] = []
     amounts: list[float] = []
     models: list[str] = []
+    questions: list[tuple[Question, float]] = []
     for model in asked.models:
         of_reference = question_of(asked, at, model, asked.n_chips)
         models.append(of_reference.model.name)
         each = unit_amount(of_reference, asked.equal)
         amount = of_reference.n_chips * each
         amounts.append(amount)
-        found: list[tuple[Row, dict[str, tuple[float, float]]]] = []
         for place in range(len(names)):
             question = of_reference
             if place != at:
@@ -146,9 +149,11 @@ def compare(asked: CompareAsked) -> Comparison:
                 per_card = unit_amount(question, asked.equal)
                 count = of_reference.n_chips if asked.equal == "cards" else whole_nodes(amount / per_card)
                 question = replace(question, n_chips=count)
-            found.append(answered(question, question.n_chips * unit_amount(question, asked.equal) / amount))
+            questions.append((question, question.n_chips * unit_amount(question, asked.equal) / amount))
             warnings += [each for each in question.warnings if each not in warnings]
-        rows += ranked(found, at)
+    found = all_answered(questions)
+    for start in range(0, len(found), len(names)):
+        rows += ranked(found[start : start + len(names)], at)
     if not any(row.jobs for row in rows):
         reasons = [why for row in rows for why in (row.training_reason, row.serving_reason) if why]
         raise NoAnswer(f"no chip does any of the jobs: {'; '.join(dict.fromkeys(reasons))}", hint="more chips: --count")
@@ -192,6 +197,15 @@ def whole_nodes(count: float) -> int:
     """
     cards = math.floor(count * (1.0 + 1e-12))
     return max(cards - cards % NODE if cards >= NODE else cards, 1)
+
+
+def all_answered(questions: list[tuple[Question, float]]) -> list[tuple[Row, dict[str, tuple[float, float]]]]:
+    """Every answer in order. Compiled searches release the interpreter: another thread serves meanwhile."""
+    first, *others = questions
+    done = [answered(*first)]  # alone, for it may compile
+    with ThreadPoolExecutor(THREADS) as pool:
+        waiting = [pool.submit(copy_context().run, answered, question, share) for question, share in others]
+        return done + [each.result() for each in waiting]
 
 
 def answered(question: Question, share: float) -> tuple[Row, dict[str, tuple[float, float]]]:
