@@ -51,7 +51,7 @@ def test_a_spreadsheet_and_a_picture_are_written(cli: Cli, tmp_path: Path) -> No
         (("--equal", "weight"), "expected one of cards"),
         (("--xlsx", "table.xls"), "ends in .xlsx"),
         (("--plot", "picture.txt"), "--plot"),
-        (("--reference", "a800"), "not among the chips"),
+        (("--reference", "h800"), "not among the chips"),
     ],
 )
 def test_a_wrong_question_ends_with_2(cli: Cli, more: tuple[str, ...], said: str) -> None:
@@ -79,10 +79,10 @@ def test_why_without_an_answer_ends_with_3(cli: Cli) -> None:
 
 
 def test_text_says_each_count_and_which_price_is_guessed(cli: Cli) -> None:
-    done = cli("compare", "--chip", "a800", "--model", "8B,70B", "--batch", "8", "--gbs", "64")
+    done = cli("compare", "--chip", "h800", "--model", "8B,70B", "--batch", "8", "--gbs", "64")
     assert done.status == 0
     assert done.out.startswith("1 chip on equal cards")
-    assert "so guessed: a800-sxm4-80gb" in done.out
+    assert "so guessed: h800-sxm5-80gb" in done.out
 
 
 def test_nothing_that_fits_is_no_answer(cli: Cli) -> None:

@@ -42,7 +42,7 @@ WRONG = [
     (
         ("estimate", "--chip", "v100", "--model", "8B", "--precision", "bf16"),
         "--precision bf16: v100-sxm2-32gb has no bf16 (needed for matmul)",
-        "it can run fp16, int8",
+        "it can run fp16",
     ),
     (("rules", "--chip", "h20", "--on", "soon"), "--on: expected a day like 2026-01-31, got 'soon'", None),
     (

@@ -156,5 +156,5 @@ def test_where_no_chip_does_any_job_there_is_no_answer() -> None:
 
 
 def test_a_guessed_price_says_so() -> None:
-    found = clustercast.compare(["h100", "a800"], ["llama-3.1-8b"], n_chips=8, tokens=1e12)
+    found = clustercast.compare(["h100", "h800"], ["llama-3.1-8b"], n_chips=8, tokens=1e12)
     assert ["guessed" in row.price_basis for row in found.rows] == [False, True]

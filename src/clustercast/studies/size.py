@@ -256,10 +256,16 @@ def judged(question: Question, found: Known) -> Trial:
     if found.plan is None:
         return Trial(count, math.inf, 0.0, count, math.inf)
     rate = question.job.global_batch * question.job.seq_len / found.step_s
-    days, lean_days = (
-        training_s(question.tokens, rate, job.goodput_of(question, n).fraction) / DAY_S for n in (count, found.used)
-    )
+    days, lean_days = (days_on(question, rate, n) for n in (count, found.used))
     return Trial(count, days, training.half_width_of(question), found.used, lean_days)
+
+
+def days_on(question: Question, tokens_per_s: float, n_chips: int) -> float:
+    """Calendar days of training on so many chips; infinite where interruptions outrun what is trained between them."""
+    try:
+        return training_s(question.tokens, tokens_per_s, job.goodput_of(question, n_chips).fraction) / DAY_S
+    except NoAnswer:
+        return math.inf
 
 
 def check_chips(chips: tuple[str, ...]) -> None:
