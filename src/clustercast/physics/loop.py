@@ -358,13 +358,21 @@ def run_of(
         if mixed and apart_share < 0.5:
             emitted += (max(at_s - delay_s, 0.0) - past_s) / taken_s * together.n_steps
         more = some * emitted
-        goes_on = min(more, -math.expm1(emitted * math.log1p(-min(some, 1.0 - 1e-12))))
+        goes_on = min(more, 1.0)
+        if apart_share < 0.5:
+            goes_on = min(more, -math.expm1(emitted * math.log1p(-min(some, 1.0 - 1e-12))))
         if goes_on <= 1e-6:
             break
         groups = more / goes_on
-        if i == 3:
+        if i == 3 and apart_share < 0.5:
             goes_on = min(goes_on, 0.999)
             goes_on /= 1.0 - goes_on
+        elif i == 3:
+            # as many more as fit the way
+            n_more = max(delay_s - at_s, 0.0) / taken_s
+            if goes_on < 0.999:
+                n_more = min(n_more, (1.0 - goes_on**n_more) / (1.0 - goes_on))
+            goes_on *= max(n_more, 1.0)
         reach *= goes_on
     if mixed and apart_share > 0.5:
         # the steps of the run end requests too: their prompts come one group a step
@@ -530,15 +538,18 @@ def waves_flow(
     calm = Flow(n_all, decode_s, 0.0, 0.0, 0.0, 0.0, 0.0)
     ending = n_all / n_steps * others
     # prefill of what ends in a decode step against the step
-    swing = ramp(prompt_s(cost) * ending / decode_s, 1.0, 1.4)
-    if swing <= 0.0:
+    if ending <= 1e-12:
         return calm
     some = -math.expm1(-ending)
+    first = batch(ending / some, cost)
+    swing = max(ramp(prompt_s(cost) * ending / decode_s, 1.0, 1.4), ramp(some * first.added_s / decode_s, 0.9, 1.2))
+    if swing <= 0.0:
+        return calm
     # the way of those that were prefilled first, which is the shortest
-    delay_s = think_s + batch(ending / some, cost).late_s
+    delay_s = think_s + first.late_s
     found = run_of(n_all, others, decode_s, decode_s, 1.0, delay_s, 1.0, cost, demand, setting)
     n_requests = found.n_groups * ending / some
-    swing *= ramp(found.added_s / max(delay_s, 1e-9), 1.0, 1.4) * ramp(n_requests, 1.5, 2.5)
+    swing *= ramp(found.added_s / max(delay_s, 1e-9), 0.8, 1.0) * ramp(n_requests, 1.5, 2.5)
     swing *= 1.0 - ramp(delay_s / (n_steps * decode_s), 0.8, 1.1)
     if swing <= 0.0:
         return calm

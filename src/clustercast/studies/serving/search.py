@@ -29,9 +29,11 @@ DECODE_ONLY: Final = 1
 NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
 SCANNED: Final = 64  # replicas that are tried one by one
 PER_DOUBLING: Final = 8  # batches of a frontier
-KEPT: Final = 0.95  # of its latency that a request takes at least when there are more of them
-KEPT_TTFT: Final = 0.7  # the same of its first token: prompts may meet other steps
+KEPT: Final = 0.9  # of its latency that a request takes at least when there are more of them
 KEPT_TPOT: Final = 0.85
+KEPT_TTFT: Final = 0.7  # prompts may meet other steps
+KEPT_IN_TURNS: Final = 0.75  # the same where prefill stops decoding: more clients may swing, which groups their prompts
+KEPT_TPOT_IN_TURNS: Final = 0.5
 DEPTH: Final = 256  # ranges of batches that wait to be looked at
 PLAIN_SETUPS: Final = 1500  # below this the plain loop is done before numba is loaded: bench/serve_rate.py
 STARTS_PER_LAYOUT: Final = 4  # setups that a layout costs, about
@@ -228,6 +230,9 @@ def search_batches(
     counts   [REASONS] setups
     waiting  [DEPTH, 3] smallest and largest batch of a range, latency at the smallest
     """
+    kept, kept_tpot = KEPT_IN_TURNS, KEPT_TPOT_IN_TURNS
+    if setting.engine.mixed_share > 0.5:
+        kept, kept_tpot = KEPT, KEPT_TPOT
     for at in range(len(rows)):
         row = rows[at]
         plan = ServingPlan(int(row[0]), int(row[1]), int(row[2]), int(row[3]), int(row[4]))
@@ -260,13 +265,13 @@ def search_batches(
                         best[0] = replicas * found.requests_per_s
                         best[1] = at
                         best[2] = low
-                elif KEPT_TPOT * found.tpot_s > tpot_limit_s or KEPT_TTFT * found.ttft_s > ttft_limit_s:
+                elif kept_tpot * found.tpot_s > tpot_limit_s or KEPT_TTFT * found.ttft_s > ttft_limit_s:
                     counts[verdict] += high - low + 1
                     high = low
                 else:
                     counts[verdict] += 1
-            if high > low and replicas * high / (KEPT * latency_s) > best[0]:
-                needed = min(math.floor(KEPT * best[0] * latency_s / replicas) + 1, high)
+            if high > low and replicas * high / (kept * latency_s) > best[0]:
+                needed = min(math.floor(kept * best[0] * latency_s / replicas) + 1, high)
                 if leap and needed > low + 1:
                     counts[WORSE] += needed - low - 1
                     low = needed
