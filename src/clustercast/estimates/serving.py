@@ -15,6 +15,7 @@ from clustercast.physics.serving import (
     decode_pass,
     free_bytes,
     mean_cached_tokens,
+    prompts_pass,
     rank_sequence_bytes,
     serve,
     serving_weights_bytes,
@@ -209,14 +210,15 @@ def serve_estimate(question: Question) -> tuple[Serving, str]:
     job = job_of(question, batch)
     done = serve(setting, job, plan)
 
-    def served(resource: str, factor: float) -> records.Serving:
-        return serve(improved_serving(setting, resource, factor), job, plan)
-
     capacity = 0.0
     if not question.asked.batch and not remark:
         capacity = capacity_elasticity(question, setting, plan, done.output_tokens_per_s)
-    decode = elasticity(lambda resource, factor: served(resource, factor).tpot_s, capacity=capacity)
-    prefill = elasticity(lambda resource, factor: served(resource, factor).ttft_s)
+    decode = elasticity(
+        lambda resource, factor: token_s(improved_serving(setting, resource, factor), plan, job), capacity=capacity
+    )
+    prefill = elasticity(
+        lambda resource, factor: prompts_pass(1.0, 1.0, job, improved_serving(setting, resource, factor), plan).total_s
+    )
     evidence = interval.evidence_of(question.chip, "serving")
     mixture = question.record.n_moe_layers > 0
     width, first_width = (

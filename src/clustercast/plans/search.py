@@ -105,15 +105,19 @@ def space_of(setting: Setting, n_chips: int, fixed: dict[str, int]) -> Space:
     etps = choices("etp", [etp for etp in powers_of_two(MOST_ETP) if model.expert_ffn % etp == 0] if moe else [1])
     batches = choices("micro_batch", divisors(job.global_batch, MOST_MICRO_BATCH))
     recomputes = choices("recompute", [RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL])
-    keys: list[tuple[int, ...]] = [
-        (tp, cp, ep, etp, micro_batch, recompute, fixed.get("sequence_parallel", _sequence_parallel(tp, cp, job)))
+    pairs = [
+        (tp, cp, fixed.get("sequence_parallel", _sequence_parallel(tp, cp, job)))
         for tp in tps
         for cp in cps
+        if tp * cp <= n_chips and _key_is_legal(tp, cp, fixed, model, job)
+    ]
+    keys: list[tuple[int, ...]] = [
+        (tp, cp, ep, etp, micro_batch, recompute, sequence_parallel)
+        for tp, cp, sequence_parallel in pairs
         for ep in eps
         for etp in etps
         for micro_batch in batches
         for recompute in recomputes
-        if tp * cp <= n_chips and _key_is_legal(tp, cp, fixed, model, job)
     ]
     most_pp = max(1, min(model.n_layers, n_chips // max(1, min(tps, default=1) * min(cps))))
     pps = choices("pp", range(1, most_pp + 1))
