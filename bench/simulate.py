@@ -320,7 +320,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--open", type=int, default=200, help="scenarios under Poisson arrivals")
     arguments.add_argument("--fresh", type=int, default=200, help="the same with each of two other seeds")
-    arguments.add_argument("--closed", type=int, default=400, help="scenarios with clients that ask again at once")
+    arguments.add_argument("--closed", type=int, default=420, help="scenarios with clients that ask again at once")
     arguments.add_argument("--burst", type=int, default=100, help="scenarios as benchmarks load them")
     arguments.add_argument("--seed", type=int, default=SEED, help="another seed draws other scenarios")
     arguments.add_argument("--keep", type=Path, help="also write the result to this file")

@@ -49,3 +49,27 @@ def table() -> str:
     both = " and ".join(percent(each["inside_all"]) for each in (first, fresh))
     lines += ["", f"Median / 90th percentile of absolute errors. All three limits are held by {both} of the scenarios."]
     return "\n".join(lines)
+
+
+CLOSED = {
+    "closed_loop_spread_lengths": "lengths differ",
+    "closed_loop_spread_lengths_fresh_seed": "lengths differ, fresh seed",
+    "closed_loop_fixed_lengths": "fixed lengths: convoys, not described",
+    "closed_loop_ten_waves": "ten requests a client from one burst, lengths 80 to 100 % of the longest",
+}
+
+
+def closed_table() -> str:
+    """Errors of the closed loop: median, and how many scenarios are inside each limit and all of them."""
+    lines = [
+        "| random closed loops | scenarios | throughput (3 %) | mean TPOT (5 %) | mean TTFT (15 %) | all three |",
+        "|---|---|---|---|---|---|",
+    ]
+    for part, name in CLOSED.items():
+        each = found()[part]
+        cells = [
+            f"{percent(each[metric]['median'])}, {percent(each[metric]['inside'])}" if metric in each else ""
+            for metric in ("throughput", "tpot", "ttft")
+        ]
+        lines.append(f"| {name} | {each['scenarios']} | {' | '.join(cells)} | {percent(each['inside_all'])} |")
+    return "\n".join([*lines, "", "Median of absolute errors, share of scenarios inside the limit."])

@@ -1,6 +1,8 @@
 """The simulated scheduler: what must hold of any run, and that the steady-state formulas agree with it."""
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +22,8 @@ from clustercast.studies.serving.simulate import (
     fixed,
     simulate,
 )
+
+ROOT = Path(__file__).parents[3]
 
 # a chip on which a prefill of some hundred tokens takes as long as some decode steps
 CHIP = SERVING_SETTING.chip._replace(
@@ -202,3 +206,13 @@ def test_the_formulas_agree_with_the_simulation_in_a_closed_loop(setting: Servin
     assert math.isclose(formula.requests_per_s, seen["requests_per_s"], rel_tol=0.03)
     assert math.isclose(formula.tpot_s, seen["tpot_s"], rel_tol=0.05)
     assert math.isclose(formula.ttft_s, seen["ttft_s"], rel_tol=0.15)
+
+
+def test_the_committed_run_of_closed_loops_holds_what_is_claimed() -> None:
+    result = json.loads((ROOT / "bench" / "results" / "simulate.json").read_text(encoding="utf-8"))
+    for part in ("closed_loop_spread_lengths", "closed_loop_spread_lengths_fresh_seed"):
+        table = result[part]
+        assert table["scenarios"] >= 100
+        assert table["inside_all"] >= 0.8
+        assert all(table[metric]["inside"] >= 0.85 for metric in ("throughput", "tpot", "ttft"))
+        assert all(table[metric]["median"] <= 0.02 for metric in ("throughput", "tpot", "ttft"))
