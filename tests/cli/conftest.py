@@ -5,7 +5,6 @@ from command_line import Cli, Done
 
 from clustercast.cli import app
 
-
 COMPILING = "compiling the formulas for this machine (once, about ten seconds) ...\n"  # whoever comes first
 
 

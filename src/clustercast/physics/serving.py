@@ -1034,7 +1034,8 @@ def n_above_zero(n_mean: float, n_deviation: float) -> float:
         return max(n_mean, 0.0)
     at = n_mean / n_deviation
     if at < -8.0:
-        return -n_deviation / at
+        far = 1.0 / (at * at)  # the series of Mills' ratio, where the difference below has no digits left
+        return -n_deviation / at * (1.0 - far * (2.0 - far * (10.0 - 74.0 * far)))
     density = math.exp(-0.5 * at * at) / math.sqrt(2.0 * math.pi)
     return n_mean + n_deviation * density / (0.5 * math.erfc(-at / math.sqrt(2.0)))
 

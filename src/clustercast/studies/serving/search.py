@@ -29,11 +29,12 @@ DECODE_ONLY: Final = 1
 NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
 SCANNED: Final = 64  # replicas that are tried one by one
 PER_DOUBLING: Final = 8  # batches of a frontier
-KEPT: Final = 0.9  # of its latency that a request takes at least when there are more of them
-KEPT_TPOT: Final = 0.85
-KEPT_TTFT: Final = 0.7  # prompts may meet other steps
+KEPT: Final = 0.8  # of its latency that a request takes at least when there are more of them
+KEPT_TPOT: Final = 0.6
+KEPT_TTFT: Final = 0.65  # prompts may meet other steps
 KEPT_IN_TURNS: Final = 0.75  # the same where prefill stops decoding: more clients may swing, which groups their prompts
 KEPT_TPOT_IN_TURNS: Final = 0.5
+KEPT_TTFT_IN_TURNS: Final = 0.15
 DEPTH: Final = 256  # ranges of batches that wait to be looked at
 PLAIN_SETUPS: Final = 1500  # below this the plain loop is done before numba is loaded: bench/serve_rate.py
 STARTS_PER_LAYOUT: Final = 4  # setups that a layout costs, about
@@ -230,9 +231,9 @@ def search_batches(
     counts   [REASONS] setups
     waiting  [DEPTH, 3] smallest and largest batch of a range, latency at the smallest
     """
-    kept, kept_tpot = KEPT_IN_TURNS, KEPT_TPOT_IN_TURNS
+    kept, kept_tpot, kept_ttft = KEPT_IN_TURNS, KEPT_TPOT_IN_TURNS, KEPT_TTFT_IN_TURNS
     if setting.engine.mixed_share > 0.5:
-        kept, kept_tpot = KEPT, KEPT_TPOT
+        kept, kept_tpot, kept_ttft = KEPT, KEPT_TPOT, KEPT_TTFT
     for at in range(len(rows)):
         row = rows[at]
         plan = ServingPlan(int(row[0]), int(row[1]), int(row[2]), int(row[3]), int(row[4]))
@@ -265,7 +266,7 @@ def search_batches(
                         best[0] = replicas * found.requests_per_s
                         best[1] = at
                         best[2] = low
-                elif kept_tpot * found.tpot_s > tpot_limit_s or KEPT_TTFT * found.ttft_s > ttft_limit_s:
+                elif kept_tpot * found.tpot_s > tpot_limit_s or kept_ttft * found.ttft_s > ttft_limit_s:
                     counts[verdict] += high - low + 1
                     high = low
                 else:
