@@ -96,6 +96,11 @@ def wall_w(question: Question) -> float:
     return question.silicon.chip.peak_w * constants.default("power", "wall_over_chip").value
 
 
+def meter_w(question: Question) -> float:
+    """Power of one chip at full load at the meter: its share of the host and of the building; 0: not known."""
+    return wall_w(question) * constants.default("power", "pue").value
+
+
 def money(question: Question) -> Money:
     """What a chip-hour costs, rented and owned."""
     usd_per_h, rent_basis = rent(question)

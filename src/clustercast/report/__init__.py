@@ -112,12 +112,8 @@ def save_crossover(result: "Crossover", path: str) -> None:
 def write_crossover(result: "Crossover", path: str) -> None:
     """Write a crossover map as CSV into a file, or print it where the path is "-". Raises WrongInput."""
     from clustercast.report import crossover as render
-    from clustercast.report import terminal
 
-    if path == "-":
-        terminal.write_raw(render.csv_text(result).removesuffix("\n"), sys.stdout)
-    else:
-        render.write_csv(result, path)
+    _csv(render.csv_text(result), path)
 
 
 def check_xlsx(path: str) -> None:
@@ -178,18 +174,12 @@ def save_design(result: "Design", path: str) -> None:
 
 
 def _csv(text: str, path: str) -> None:
-    from pathlib import Path
-
-    from clustercast.errors import WrongInput
-    from clustercast.report import terminal
+    from clustercast.report import files, terminal
 
     if path == "-":
         terminal.write_raw(text.removesuffix("\n"), sys.stdout)
-        return
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise WrongInput(f"--csv: {path!r} cannot be written: {(error.strerror or str(error)).lower()}") from None
+    else:
+        files.write("--csv", text, path)
 
 
 def _print(document: dict[str, Any] | None, blocks: "Sequence[Block]") -> None:

@@ -272,9 +272,4 @@ def save_plot(found: Comparison, path: str) -> None:
     from clustercast.report import plot
 
     plot.check(path)
-    picture = chart(found)
-    file = Path(path)
-    try:
-        file.write_bytes(plot.rendered(picture, file.suffix.lower()))
-    except OSError as error:
-        raise WrongInput(f"--plot: {path!r} cannot be written: {(error.strerror or str(error)).lower()}") from None
+    plot.write(chart(found), path)

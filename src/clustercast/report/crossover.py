@@ -2,10 +2,8 @@
 
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from clustercast.errors import WrongInput
 from clustercast.report.layout import Block, Line, Table, short, wrap
 from clustercast.studies.serving.crossover import BASES, DECODE, PHASES, Cell, Crossover, Turn
 
@@ -176,24 +174,12 @@ def csv_text(found: Crossover) -> str:
     return out.getvalue()
 
 
-def write_csv(found: Crossover, path: str) -> None:
-    """Write the map as CSV. Raises WrongInput."""
-    try:
-        Path(path).write_text(csv_text(found), encoding="utf-8")
-    except OSError as error:
-        raise WrongInput(f"--csv: {path!r} cannot be written: {(error.strerror or str(error)).lower()}") from None
-
-
 def save(found: Crossover, path: str) -> None:
     """Draw the map into a file: .svg, .png, .html or .json. Raises WrongInput."""
     from clustercast.report import plot
 
     plot.check(path)
-    drawn = chart(found)
-    try:
-        Path(path).write_bytes(plot.rendered(drawn, Path(path).suffix.lower()))
-    except OSError as error:
-        raise WrongInput(f"--plot: {path!r} cannot be written: {(error.strerror or str(error)).lower()}") from None
+    plot.write(chart(found), path)
 
 
 def chart(found: Crossover) -> "altair.ConcatChart":

@@ -2,7 +2,6 @@
 
 import csv
 import io
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from clustercast import units
@@ -332,10 +331,7 @@ def save(found: Design, path: str) -> None:
     plot.check(path)
     if not found.curve:
         raise WrongInput("--plot: there is no curve to draw with --brief")
-    try:
-        Path(path).write_bytes(plot.rendered(chart(found), Path(path).suffix.lower()))
-    except OSError as error:
-        raise WrongInput(f"--plot: {path!r} cannot be written: {(error.strerror or str(error)).lower()}") from None
+    plot.write(chart(found), path)
 
 
 def chart(found: Design) -> "altair.ConcatChart":

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from clustercast.errors import WrongInput
-from clustercast.report import plot
+from clustercast.report import files, plot
 from clustercast.report.layout import Block, Line, Table, short, wrap
 from clustercast.report.text import milliseconds
 from clustercast.studies.serving.pools import Pools, PoolsPoint
@@ -80,10 +80,7 @@ def csv_text(done: Served) -> str:
 
 def save_csv(done: Served, path: str) -> None:
     """Write the frontier, one line per setup. Raises WrongInput."""
-    try:
-        Path(path).write_text(csv_text(done), encoding="utf-8")
-    except OSError as error:
-        raise WrongInput(f"--csv: {path!r} cannot be written: {(error.strerror or str(error)).lower()}") from None
+    files.write("--csv", csv_text(done), path)
 
 
 def save_plot(done: Served, path: str) -> None:
@@ -91,10 +88,7 @@ def save_plot(done: Served, path: str) -> None:
     plot.check(path)
     if not done.frontier:
         raise WrongInput("--plot: no setup meets the objective on TTFT: there is no frontier to draw")
-    try:
-        Path(path).write_bytes(plot.rendered(chart(done, done.frontier), Path(path).suffix.lower()))
-    except OSError as error:
-        raise WrongInput(f"--plot: {path!r} cannot be written: {(error.strerror or str(error)).lower()}") from None
+    plot.write(chart(done, done.frontier), path)
 
 
 def chart(done: Served, points: Sequence[Point]) -> "altair.LayerChart | altair.FacetChart":

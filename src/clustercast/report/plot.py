@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from clustercast.errors import WrongInput
+from clustercast.report import files
 from clustercast.report.text import counted
 from clustercast.report.validate import UNITS
 from clustercast.studies.record.outcome import OK
@@ -46,12 +47,12 @@ def _guests() -> None:
 def save(result: Validation, path: str) -> None:
     """Write the picture in the format that the file's name says. Raises WrongInput where there is nothing to draw."""
     check(path)
-    drawn = chart(result.rows)
-    file, form = Path(path), Path(path).suffix.lower()
-    try:
-        file.write_bytes(rendered(drawn, form))
-    except OSError as error:
-        raise WrongInput(f"--plot: {path!r} cannot be written: {(error.strerror or str(error)).lower()}") from None
+    write(chart(result.rows), path)
+
+
+def write(drawn: "altair.TopLevelMixin", path: str) -> None:
+    """Write a picture in the format that the file's name says. Raises WrongInput."""
+    files.write("--plot", rendered(drawn, Path(path).suffix.lower()), path)
 
 
 def rendered(drawn: "altair.TopLevelMixin", form: str) -> bytes:

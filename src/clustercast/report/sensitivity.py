@@ -1,11 +1,9 @@
 """What moves an answer: ranked tables with bars, CSV, pictures of a tornado, a screening and shares of variance."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from clustercast import units
-from clustercast.errors import WrongInput
 from clustercast.report.layout import Block, Line, Table, bar, percent, short, wrap
 from clustercast.report.plans import brief
 from clustercast.report.text import counted
@@ -344,11 +342,7 @@ def save_plot(found: Sensitivity, path: str) -> None:
     from clustercast.report import plot
 
     plot.check(path)
-    drawn = chart(found)
-    try:
-        Path(path).write_bytes(plot.rendered(drawn, Path(path).suffix.lower()))
-    except OSError as error:
-        raise WrongInput(f"--plot: {path!r} cannot be written: {(error.strerror or str(error)).lower()}") from None
+    plot.write(chart(found), path)
 
 
 def chart(found: Sensitivity) -> "altair.ConcatChart":

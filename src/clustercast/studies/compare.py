@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from clustercast import catalog
-from clustercast.catalog import constants
 from clustercast.errors import NoAnswer, WrongInput
 from clustercast.estimates import interval, job
 from clustercast.estimates.question import Asked, Question, fill
@@ -183,7 +182,7 @@ def unit_amount(question: Question, equal: str) -> float:
         return job.usd_per_chip_hour(question)[0]
     if equal == "tpp":
         return rules.measured(question.chip).tpp
-    watts = job.wall_w(question) * constants.default("power", "pue").value
+    watts = job.meter_w(question)
     if watts <= 0.0:
         raise NoAnswer(f"--equal megawatts: the power of {question.chip.name} is not known")
     return watts / 1e6
@@ -226,7 +225,7 @@ def answered(question: Question, share: float) -> tuple[Row, dict[str, tuple[flo
     except NoAnswer as error:
         reasons["serving"] = error.message
     speeds: dict[str, tuple[float, float]] = {}
-    meter_w = question.n_chips * job.wall_w(question) * constants.default("power", "pue").value
+    meter_w = question.n_chips * job.meter_w(question)
     powers = dict.fromkeys(JOBS, meter_w)
     if trained is not None:
         speeds["training"] = trained.tokens_per_s * trained.goodput, math.log(trained.step_s_high / trained.step_s)

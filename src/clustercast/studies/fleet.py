@@ -13,7 +13,7 @@ from clustercast import catalog, units
 from clustercast.catalog import constants
 from clustercast.errors import WrongInput
 from clustercast.estimates.interval import MEASURED, evidence_of
-from clustercast.estimates.job import bought, rent, wall_w
+from clustercast.estimates.job import bought, meter_w, rent
 from clustercast.estimates.question import Asked, Question, fill
 from clustercast.estimates.result import Assumption
 from clustercast.studies import rules
@@ -199,7 +199,7 @@ def row_of(question: Question, count: float, yard: Question, base: dict[str, Rat
         whole = [None if value is None else count * value for value in found]
         why = "" if found[0] is not None else own[job].why or base[job].why
         equivalents[job] = Equivalent(found[0], whole[0], whole[1], whole[2], own[job].plan_text, why)
-    watts = wall_w(question) * constants.default("power", "pue").value
+    watts = meter_w(question)
     usd, buy_basis = bought(question)
     usd_per_h, rent_basis = rent(question)
     return FleetRow(
