@@ -313,6 +313,8 @@ def plan(rng: random.Random, shape: Model, seq_len: int) -> tuple[Plan, int]:
         sequence_parallel=int(seq_len // cp % tp == 0 and rng.random() < 0.7),
         cp_kind=cp_kind,
         offload=int(rng.random() < 0.2),
+        tp_overlap=int(rng.random() < 0.8),
+        dp_overlap=int(rng.random() < 0.8),
     )
     return made, dp * micro_batch * n_batches
 

@@ -232,6 +232,8 @@ class Plan(NamedTuple):
     sequence_parallel: int
     cp_kind: int
     offload: int  # 1: optimizer state lives in host memory
+    tp_overlap: int = 1  # 0: tensor-parallel communication never hides behind compute, whatever the stack could do
+    dp_overlap: int = 1  # 0: the same of gradients and weights
 
 
 class Setting(NamedTuple):

@@ -86,5 +86,5 @@ def test_a_driver_elsewhere_is_hashed_too(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_cache_folder_is_named_by_the_hash() -> None:
-    driver = grid.compiled(grid.run_steps)
+    driver = grid.compiled(grid.run_steps, grid.plan_of)
     assert f"compiled-{grid.sources_hash(Path(grid.__file__))}" in str(driver.__wrapped__._cache.cache_path)  # type: ignore[attr-defined]

@@ -42,7 +42,7 @@ def layouts(n_chips: int, model: records.Model, domain: int) -> Iterator[records
     with the experts over tp x attention_dp and an expert sliced inside the domain at most.
     """
     for tp in divisors(n_chips, min(domain, n_chips)):
-        if rules.tp_broken(tp, model) or domain % tp:
+        if rules.tp_rule(tp, model) or domain % tp:
             continue
         for pp in divisors(n_chips // tp, model.n_layers):
             attention_dp = n_chips // tp // pp

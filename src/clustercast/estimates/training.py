@@ -27,7 +27,7 @@ def choose(question: Question, fixed: dict[str, int], *, compiled: bool | None =
     """
     started = time.perf_counter()
     setting = question.setting()
-    if all(name in fixed for name in NEEDED):
+    if all(name in fixed for name in NEEDED) and text.ANY not in fixed.values():
         plan = given(setting, fixed)
         broken = rules.first_broken(plan, setting.model, setting.job, question.n_chips)
         if broken:
@@ -36,7 +36,7 @@ def choose(question: Question, fixed: dict[str, int], *, compiled: bool | None =
             step = training_step(setting, plan)
             if step.memory_bytes > step.capacity_bytes:
                 raise too_large(question, plan, fixed, step.memory_bytes, step.capacity_bytes, "the given plan")
-            return plan, Search(1, 1, {}, time.perf_counter() - started, fixed)
+            return plan, Search(1, 1, {}, time.perf_counter() - started, text.in_words(fixed))
     check_fixed(setting, fixed, question.n_chips)
     found = search.fastest(setting, question.n_chips, fixed, compiled=compiled)
     wall_s = time.perf_counter() - started
@@ -48,11 +48,11 @@ def choose(question: Question, fixed: dict[str, int], *, compiled: bool | None =
             )
         capacity = setting.chip.hbm_bytes - setting.chip.reserved_bytes
         raise too_large(question, found.least_plan, fixed, found.least_bytes, capacity, "the plan that needs least")
-    return found.plans[0], Search(found.n_considered, found.n_feasible, found.rejected, wall_s, fixed)
+    return found.plans[0], Search(found.n_considered, found.n_feasible, found.rejected, wall_s, text.in_words(fixed))
 
 
 def _shown(fixed: dict[str, int]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in fixed.items()) or "anything"
+    return ", ".join(f"{name}={value}" for name, value in text.in_words(fixed).items()) or "anything"
 
 
 def given(setting: records.Setting, fixed: dict[str, int]) -> records.Plan:
@@ -67,6 +67,7 @@ def given(setting: records.Setting, fixed: dict[str, int]) -> records.Plan:
 
 def check_fixed(setting: records.Setting, fixed: dict[str, int], n_chips: int) -> None:
     """Raise WrongInput for a fixed dimension that no plan can have."""
+    fixed = {name: code for name, code in fixed.items() if code != text.ANY}
     model, job = setting.model, setting.job
     broken = rules.tp_broken(fixed.get("tp", 1), model)
     broken = broken or rules.experts_broken(fixed.get("ep", 1), fixed.get("etp", 1), model)
@@ -93,8 +94,8 @@ def suggestion(setting: records.Setting, fixed: dict[str, int], n_chips: int) ->
     """Values that would do for the dimension that most likely broke."""
     model, job = setting.model, setting.job
     tp = fixed.get("tp", 1)
-    if rules.tp_broken(tp, model):
-        legal = [each for each in range(1, 2 * tp + 8) if not rules.tp_broken(each, model)]
+    if rules.tp_rule(tp, model):
+        legal = [each for each in range(1, 2 * tp + 8) if not rules.tp_rule(each, model)]
         return f"tensor parallel can be {', '.join(map(str, legal[:12]))}"
     if fixed.get("ep", 1) > 1 and rules.experts_broken(fixed["ep"], 1, model) and model.n_moe_layers:
         return f"expert parallel can be {', '.join(map(str, search.divisors(model.n_experts, 64)))}"

@@ -742,7 +742,7 @@ def layer(setting: Setting, plan: Plan) -> Layer:
     if plan.cp_kind == CP_RING:
         cp_raw_s += cp_forward_s
     window_s = forward_s + backward_s + recompute_s
-    tp_exposed_s = exposed_s(tp_raw_s, stack.tp_overlap, window_s)
+    tp_exposed_s = exposed_s(tp_raw_s, plan.tp_overlap * stack.tp_overlap, window_s)
     window_s -= tp_raw_s - tp_exposed_s
     cp_exposed_s = exposed_s(cp_raw_s, stack.cp_overlap, window_s)
     window_s -= cp_raw_s - cp_exposed_s

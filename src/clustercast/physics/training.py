@@ -332,8 +332,9 @@ def data_parallel(
     free_s = max(n_layers - 1.0, 0.0) * window_s
     forward_share = one.forward_s / kernels_s
     sent_s = times * out_s + between_s
-    exposed_out_s = exposed_s(sent_s, setting.stack.dp_overlap, times * free_s * (1.0 - forward_share))
-    exposed_back_s = exposed_s(back_s, setting.stack.dp_overlap, free_s * forward_share)
+    overlap = plan.dp_overlap * setting.stack.dp_overlap
+    exposed_out_s = exposed_s(sent_s, overlap, times * free_s * (1.0 - forward_share))
+    exposed_back_s = exposed_s(back_s, overlap, free_s * forward_share)
     return DataParallel(sent_s + back_s, exposed_out_s + exposed_back_s)
 
 
@@ -505,7 +506,7 @@ def step_of(setting: Setting, plan: Plan, one: Layer, end: Ends) -> Step:
     fsdp_raw_s = 0.0
     if plan.zero >= 3:
         fsdp_raw_s = sharded_layer_s(setting, plan, one)
-    fsdp_exposed_s = exposed_s(fsdp_raw_s, stack.fsdp_overlap, one.window_s)
+    fsdp_exposed_s = exposed_s(fsdp_raw_s, plan.dp_overlap * stack.fsdp_overlap, one.window_s)
     fsdp_slowdown_s = stack.overlap_slowdown * (fsdp_raw_s - fsdp_exposed_s)
 
     kernels_s = one.forward_s + one.backward_s + one.recompute_s

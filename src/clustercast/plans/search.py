@@ -10,13 +10,14 @@ keys, pipelines and data-parallel degrees that cannot beat the best so far are n
 else is left out: the answer equals brute force over the space, and a test says so.
 """
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clustercast.physics.layer import ends, layer
 from clustercast.physics.training import memory, n_microbatches, n_slots, step_of
-from clustercast.plans import rules
+from clustercast.plans import rules, text
 from clustercast.records import (
     CP_ALL_TO_ALL,
     RECOMPUTE_BLOCK,
@@ -25,6 +26,7 @@ from clustercast.records import (
     RECOMPUTE_SELECTIVE,
     SCHEDULE_1F1B,
     SCHEDULE_DUALPIPE,
+    SCHEDULE_NAMES,
     Plan,
     Setting,
 )
@@ -32,7 +34,7 @@ from clustercast.records import (
 if TYPE_CHECKING:
     from clustercast.records import Job, Model
 
-__all__ = ["Found", "Space", "brute_force", "fastest", "pareto", "space_of"]
+__all__ = ["Found", "Space", "brute_force", "fastest", "pareto", "space_of", "spaces_of"]
 
 KEY_FIELDS = ("tp", "cp", "ep", "etp", "micro_batch", "recompute", "sequence_parallel")
 MOST_TP = 64
@@ -41,6 +43,9 @@ MOST_CP = 64
 MOST_MICRO_BATCH = 16
 MOST_ETP = 8
 LEAST_CP_TOKENS = 1024  # a context-parallel rank with fewer tokens has nothing to overlap with
+FREED = dict(
+    zip(text.FREED, (tuple(range(len(SCHEDULE_NAMES))), (0, 1), (1, 0), (0, 1), (1, 0), (1, 0)), strict=True)
+)  # what a search may be told to try, the usual first
 ROUNDING = 1.0 - 1e-12  # a bound may be a rounding above what it bounds
 COMPILED_ABOVE = 1_000_000  # plans considered; below it plain Python is done before numba is loaded: bench/results
 
@@ -54,6 +59,11 @@ class Space(NamedTuple):
     dps: list[int]  # descending
     zeros: list[int]
     base: Plan  # what is fixed
+
+    @property
+    def n_considered(self) -> int:
+        """Every combination, legal or not."""
+        return len(self.keys) * sum(map(len, self.vpps)) * len(self.dps) * len(self.zeros)
 
 
 class Found(NamedTuple):
@@ -97,7 +107,7 @@ def space_of(setting: Setting, n_chips: int, fixed: dict[str, int]) -> Space:
     def choices(name: str, free: Sequence[int]) -> list[int]:
         return [fixed[name]] if name in fixed else list(free)
 
-    tps = choices("tp", [tp for tp in range(1, most_tp + 1) if not rules.tp_broken(tp, model)])
+    tps = choices("tp", [tp for tp in range(1, most_tp + 1) if not rules.tp_rule(tp, model)])
     free_cps = [cp for cp in powers_of_two(MOST_CP) if job.seq_len % cp == 0 and job.seq_len // cp >= LEAST_CP_TOKENS]
     cps = choices("cp", free_cps or [1])
     moe = model.n_moe_layers > 0
@@ -124,10 +134,22 @@ def space_of(setting: Setting, n_chips: int, fixed: dict[str, int]) -> Space:
     vpps = [_vpps(pp, model, fixed) for pp in pps]
     dps = sorted(choices("dp", divisors(job.global_batch, n_chips)), reverse=True)
     zeros = [zero for zero in choices("zero", [0, 1, 2, 3]) if zero == ZERO_3 or not fixed.get("shard")]
-    names = {"shard", "recompute_layers", "schedule", "cp_kind", "offload"}
+    names = {"shard", "recompute_layers", "schedule", "cp_kind", "offload", "tp_overlap", "dp_overlap"}
     held = {name: code for name, code in fixed.items() if name in names}
     base = Plan(1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0)._replace(**held)
     return Space(keys, pps, vpps, dps, zeros, base)
+
+
+def spaces_of(setting: Setting, n_chips: int, fixed: dict[str, int]) -> list[Space]:
+    """The spaces that are searched together: one for each choice of what `fixed` frees by the code ANY.
+
+    What a space holds at one value unless it is freed (FREED): the schedule, how context parallelism sends, sequence
+    parallelism, offloading, and whether communication overlaps.
+    """
+    freed = [name for name, code in fixed.items() if code == text.ANY]
+    held = {name: code for name, code in fixed.items() if code != text.ANY}
+    choices = itertools.product(*(FREED[name] for name in freed))
+    return [space_of(setting, n_chips, held | dict(zip(freed, codes, strict=True))) for codes in choices]
 
 
 def _key_is_legal(tp: int, cp: int, fixed: dict[str, int], model: "Model", job: "Job") -> bool:
@@ -155,6 +177,7 @@ def make_plan(key: Any, pp: int, vpp: int, dp: int, zero: int, base: Plan) -> Pl
     return Plan(
         key[0], pp, vpp, dp, key[1], key[2], key[3], zero,
         base.shard, key[4], key[5], base.recompute_layers, base.schedule, key[6], base.cp_kind, base.offload,
+        base.tp_overlap, base.dp_overlap,
     )  # fmt: skip
 
 
@@ -305,6 +328,37 @@ def search_keys(
                                 best_plans[place][f] = plan[f]
 
 
+class Best:
+    """The best plans so far, in the form that `search_keys` fills: lists for plain Python, arrays for compiled code."""
+
+    def __init__(self, top: int, n_fields: int, *, compiled: bool) -> None:
+        self.steps_s: Any = [math.inf] * top
+        self.plans: Any = [[0] * n_fields for _ in range(top + 1)]
+        self.counts: Any = [0, 0, 0, 0, math.inf]
+        if compiled:
+            import numpy as np
+
+            self.steps_s, self.counts = np.array(self.steps_s), np.array(self.counts)
+            self.plans = np.array(self.plans, np.int64)
+
+    def found(self, n_considered: int) -> Found:
+        """What the search says in the end."""
+        steps = [float(step_s) for step_s in self.steps_s if step_s < math.inf]
+        rows = [[int(value) for value in row] for row in self.plans]
+        chips, divisibility, memory_, costed = (int(x) for x in self.counts[:4])
+        least_bytes = float(self.counts[4])
+        rejected = {
+            "more chips than there are": chips,
+            "divisibility": divisibility,
+            "memory": memory_,
+            "slower, proved by a bound": max(0, n_considered - chips - divisibility - memory_ - costed),
+        }
+        least = Plan(*rows[-1]) if least_bytes < math.inf else None
+        return Found(
+            [Plan(*row) for row in rows[: len(steps)]], steps, n_considered, costed, rejected, least_bytes, least
+        )
+
+
 def fastest(
     setting: Setting,
     n_chips: int,
@@ -314,80 +368,65 @@ def fastest(
     *,
     compiled: bool | None = None,
 ) -> Found:
-    """The `top` fastest plans that fit the chip and `cap_bytes`, exactly, over `space_of`.
+    """The `top` fastest plans that fit the chip and `cap_bytes`, exactly, over `spaces_of`.
 
     compiled  None: plain Python for small spaces, numba for large ones; the answer is the same bit for bit
     """
-    space = space_of(setting, n_chips, fixed)
-    capacity_bytes = min(cap_bytes, setting.chip.hbm_bytes - setting.chip.reserved_bytes)
-    if not space.keys or not space.zeros:
+    spaces = [space for space in spaces_of(setting, n_chips, fixed) if space.keys and space.zeros]
+    if not spaces:
         return Found([], [], 0, 0, {"divisibility": 1}, math.inf, None)
-    if RECOMPUTE_BLOCK in {key[5] for key in space.keys}:
+    if RECOMPUTE_BLOCK in {key[5] for space in spaces for key in space.keys}:
         return brute_force(setting, n_chips, fixed, top, cap_bytes)
-    n_vpps = [len(vpps) for vpps in space.vpps]
-    n_considered = len(space.keys) * sum(n_vpps) * len(space.dps) * len(space.zeros)
+    n_considered = sum(space.n_considered for space in spaces)
     if compiled is None:
         compiled = n_considered > COMPILED_ABOVE
-    if compiled:
-        import numpy as np
+    capacity_bytes = min(cap_bytes, setting.chip.hbm_bytes - setting.chip.reserved_bytes)
+    best = Best(top, len(Plan._fields), compiled=compiled)
+    look = look_compiled if compiled else look_plain
+    for space in spaces:
+        look(setting, space, n_chips, capacity_bytes, best)
+    return best.found(n_considered)
 
-        from clustercast.physics import grid
 
-        padded = np.zeros((len(space.pps), max(1, *n_vpps)), np.int64)
-        for row, vpps in zip(padded, space.vpps, strict=True):
-            row[: len(vpps)] = vpps
-        best_s = np.full(top, np.inf)
-        best_plans = np.zeros((top + 1, len(space.base)), np.int64)
-        counts = np.zeros(5)
-        counts[4] = np.inf
-        run = grid.compiled(search_keys, make_plan, sort_by, fits_together, left_share)
-        arrays = [np.array(x, np.int64) for x in (space.keys, space.pps)]
-        later = [np.array(x, np.int64) for x in (n_vpps, space.dps, space.zeros)]
-        bounds = np.empty(len(space.keys))
-        order = np.arange(len(space.keys))
-        run(
-            setting,
-            *arrays,
-            padded,
-            *later,
-            space.base,
-            n_chips,
-            capacity_bytes,
-            bounds,
-            order,
-            best_s,
-            best_plans,
-            counts,
-        )
-        rows: Any = best_plans.tolist()
-        steps: list[float] = best_s.tolist()
-        tally: list[float] = counts.tolist()
-    else:
-        steps = [math.inf] * top
-        rows = [[0] * len(space.base) for _ in range(top + 1)]
-        tally = [0, 0, 0, 0, math.inf]
-        bounds_list = [0.0] * len(space.keys)
-        search_keys(
-            setting, space.keys, space.pps, space.vpps, n_vpps, space.dps, space.zeros, space.base, n_chips,
-            capacity_bytes, bounds_list, list(range(len(space.keys))), steps, rows, tally,
-        )  # fmt: skip
-    n_found = sum(1 for step_s in steps if step_s < math.inf)
-    chips, divisibility, memory_, costed = (int(x) for x in tally[:4])
-    rejected = {
-        "more chips than there are": chips,
-        "divisibility": divisibility,
-        "memory": memory_,
-        "slower, proved by a bound": max(0, n_considered - chips - divisibility - memory_ - costed),
-    }
-    return Found(
-        [Plan(*row) for row in rows[:n_found]],
-        steps[:n_found],
-        n_considered,
-        costed,
-        rejected,
-        tally[4],
-        Plan(*rows[top]) if tally[4] < math.inf else None,
+def look_plain(setting: Setting, space: Space, n_chips: int, cap_bytes: float, best: Best) -> None:
+    """Search one space by the plain formulas."""
+    n_vpps = [len(vpps) for vpps in space.vpps]
+    bounds, order = [0.0] * len(space.keys), list(range(len(space.keys)))
+    search_keys(
+        setting, space.keys, space.pps, space.vpps, n_vpps, space.dps, space.zeros, space.base, n_chips, cap_bytes,
+        bounds, order, best.steps_s, best.plans, best.counts,
+    )  # fmt: skip
+
+
+def look_compiled(setting: Setting, space: Space, n_chips: int, cap_bytes: float, best: Best) -> None:
+    """The same, compiled."""
+    import numpy as np
+
+    from clustercast.physics import grid
+
+    run = grid.compiled(search_keys, make_plan, sort_by, fits_together, left_share)
+    n_vpps = [len(vpps) for vpps in space.vpps]
+    padded = np.zeros((len(space.pps), max(1, *n_vpps)), np.int64)
+    for row, vpps in zip(padded, space.vpps, strict=True):
+        row[: len(vpps)] = vpps
+    keys, pps, counted, dps, zeros = (
+        np.array(each, np.int64) for each in (space.keys, space.pps, n_vpps, space.dps, space.zeros)
     )
+    bounds, order = np.empty(len(keys)), np.arange(len(keys))
+    run(
+        grid.row(setting), keys, pps, padded, counted, dps, zeros, space.base, n_chips, cap_bytes,
+        bounds, order, best.steps_s, best.plans, best.counts,
+    )  # fmt: skip
+
+
+def every(space: Space) -> Iterator[Plan]:
+    """Every plan of a space, legal or not."""
+    for key in space.keys:
+        for pp, vpps in zip(space.pps, space.vpps, strict=True):
+            for dp in space.dps:
+                for vpp in vpps:
+                    for zero in space.zeros:
+                        yield make_plan(key, pp, vpp, dp, zero, space.base)
 
 
 def brute_force(
@@ -396,32 +435,26 @@ def brute_force(
     """The same answer by costing every plan of the space whole: slow, obvious, the judge of `fastest`."""
     from clustercast.physics.training import training_step
 
-    space = space_of(setting, n_chips, fixed)
     capacity_bytes = min(cap_bytes, setting.chip.hbm_bytes - setting.chip.reserved_bytes)
     found: list[tuple[float, Plan]] = []
     rejected = {"more chips than there are": 0, "divisibility": 0, "memory": 0}
     n_considered = 0
     least_bytes, least_plan = math.inf, None
-    for key in space.keys:
-        for pp, vpps in zip(space.pps, space.vpps, strict=True):
-            for dp in space.dps:
-                for vpp in vpps:
-                    for zero in space.zeros:
-                        n_considered += 1
-                        plan = make_plan(key, pp, vpp, dp, zero, space.base)
-                        if plan.tp * plan.pp * plan.cp * plan.dp > n_chips:
-                            rejected["more chips than there are"] += 1
-                            continue
-                        if rules.first_broken(plan, setting.model, setting.job, n_chips):
-                            rejected["divisibility"] += 1
-                            continue
-                        step = training_step(setting, plan)
-                        if step.memory_bytes > capacity_bytes:
-                            rejected["memory"] += 1
-                            if step.memory_bytes < least_bytes:
-                                least_bytes, least_plan = step.memory_bytes, plan
-                            continue
-                        found.append((step.step_s, plan))
+    for plan in (plan for space in spaces_of(setting, n_chips, fixed) for plan in every(space)):
+        n_considered += 1
+        if plan.tp * plan.pp * plan.cp * plan.dp > n_chips:
+            rejected["more chips than there are"] += 1
+            continue
+        if rules.broken_rule(plan, setting.model, setting.job, n_chips):
+            rejected["divisibility"] += 1
+            continue
+        step = training_step(setting, plan)
+        if step.memory_bytes > capacity_bytes:
+            rejected["memory"] += 1
+            if step.memory_bytes < least_bytes:
+                least_bytes, least_plan = step.memory_bytes, plan
+            continue
+        found.append((step.step_s, plan))
     found.sort(key=lambda pair: pair[0])
     best = found[:top]
     return Found(

@@ -9,18 +9,25 @@ NAMED: dict[str, tuple[str, ...]] = {
     "cp_kind": CP_NAMES,
     "sequence_parallel": ("no", "yes"),
     "offload": ("no", "yes"),
+    "tp_overlap": ("no", "yes"),
+    "dp_overlap": ("no", "yes"),
 }
+ANY = -1  # of what the search holds at one value unless it is told to try them all
+FREED = ("schedule", "cp_kind", "sequence_parallel", "offload", "tp_overlap", "dp_overlap")
+HELD = ("shard", "recompute_layers")  # never searched
 MAY_BE_ZERO = {"zero", "shard", "recompute_layers"}
 ALIASES = {"sp": "sequence_parallel", "mb": "micro_batch", "mbs": "micro_batch", "zero_stage": "zero"}
 
 
 def parse(text: str) -> dict[str, int]:
-    """The plan fields that `text` fixes, as codes.
+    """The plan fields that `text` fixes, as codes; ANY for one that is to be searched though it usually is not.
 
     Raises WrongInput for an unknown field, a value of the wrong kind, a field given twice.
 
     >>> parse("tp=8,recompute=full")
     {'tp': 8, 'recompute': 2}
+    >>> parse("tp=any,schedule=any")
+    {'schedule': -1}
     """
     import difflib
 
@@ -37,8 +44,8 @@ def parse(text: str) -> dict[str, int]:
             raise WrongInput(f"--plan: {name} is given twice")
         if not equals or not value:
             raise WrongInput(f"--plan: {name} needs a value", hint=f"write {name}=...")
-        fixed[name] = _code(name, value)
-    return fixed
+        fixed[name] = ANY if value == "any" and name not in HELD else _code(name, value)
+    return {name: code for name, code in fixed.items() if code != ANY or name in FREED}
 
 
 def _code(name: str, value: str) -> int:
@@ -52,6 +59,17 @@ def _code(name: str, value: str) -> int:
     if not value.isascii() or not value.isdigit() or not lowest <= int(value) <= highest:
         raise WrongInput(f"--plan: {name}: expected a whole number from {lowest} to {highest}, got {value!r}")
     return int(value)
+
+
+def in_words(fixed: dict[str, int]) -> dict[str, int | str]:
+    """What `parse` gives, as people write it.
+
+    >>> in_words({"tp": 8, "recompute": 2, "schedule": ANY})
+    {'tp': 8, 'recompute': 'full', 'schedule': 'any'}
+    """
+    return {
+        name: "any" if code == ANY else NAMED[name][code] if name in NAMED else code for name, code in fixed.items()
+    }
 
 
 def as_dict(plan: Plan) -> dict[str, int | str | bool]:
@@ -76,7 +94,7 @@ def as_text(plan: Plan) -> str:
     'tp=8,pp=1,dp=4,micro_batch=1,recompute=full'
     """
     always = {"tp", "pp", "dp", "micro_batch", "recompute"}
-    neutral = {"vpp": 1, "cp": 1, "ep": 1, "etp": 1, "zero": 0}
+    neutral = {"vpp": 1, "cp": 1, "ep": 1, "etp": 1, "zero": 0, "tp_overlap": 1, "dp_overlap": 1}
     parts = []
     for name, value in plan._asdict().items():
         if name in always or value != neutral.get(name, 0):

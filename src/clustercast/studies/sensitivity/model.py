@@ -271,24 +271,12 @@ class Problem:
 
         drivers = DRIVERS[self.half]
         run = grid.compiled(drivers.many, drivers.one, drivers.helper)
-        base = np.array(self.case, dtype_of(type(self.case)))
+        base = grid.row(self.case)
         for first in range(0, len(samples), CHUNK):
             part = slice(first, first + CHUNK)
             cases = table(base, parameters, samples[part])
             run(cases, self.plan, out[part])
         return out
-
-
-def dtype_of(kind: type) -> "np.dtype[Any]":
-    """The layout of a record, and of the records in it, as one row of numbers that compiled formulas read."""
-    import numpy as np
-
-    def of(field: type) -> Any:
-        if hasattr(field, "_fields"):
-            return dtype_of(field)
-        return np.int64 if field is int else np.float64
-
-    return np.dtype([(name, of(field)) for name, field in kind.__annotations__.items()])
 
 
 def in_order(parameters: Sequence[Parameter]) -> Iterator[tuple[int, Parameter]]:
