@@ -24,6 +24,9 @@ fit:     ## fit the constants of catalog/data again: make fit MEASUREMENTS=folde
 
 bench:   ## how fast the model is on this machine, kept in bench/results
 	$(RUN) bench/plan_rate.py --keep bench/results/plan_rate.json
+	$(RUN) bench/search_rate.py --keep bench/results/search_rate.json
+	$(RUN) bench/process_rate.py --keep bench/results/process_rate.json
+	$(RUN) bench/sweep_rate.py --keep bench/results/sweep_rate.json
 	$(RUN) bench/serve_rate.py --keep bench/results/serve_rate.json
 	$(RUN) bench/sensitivity.py --keep bench/results/sensitivity.json
 

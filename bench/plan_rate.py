@@ -165,7 +165,7 @@ def shares(count: dict[str, float], evaluations_per_s: float, peak: dict[str, An
 
 def main() -> None:
     """Measure and print."""
-    arguments = machine.command_line(__doc__).parse_args()
+    arguments = machine.command_line(__doc__, quick=True).parse_args()
     less = QUICKLY if arguments.quick else 1
     facts, peak = machine.facts(), machine.peak()
     setting = fill(Asked(CHIP, MODEL, N_CHIPS)).setting()

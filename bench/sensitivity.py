@@ -7,23 +7,13 @@ intervals and prints. The evaluations alone are timed apart, plain and compiled,
 JSON object; `make bench` keeps it in bench/results/.
 """
 
-import argparse
 import json
-import math
-import os
-import platform
 import resource
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from datetime import date
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
-import numba
-import numpy as np
+import machine
 
 from clustercast.estimates.question import Asked, fill
 from clustercast.studies.sensitivity import methods
@@ -40,25 +30,6 @@ QUESTIONS = {
 }
 
 
-def best_s(work: Callable[[], Any]) -> float:
-    """The shortest of a few runs."""
-    shortest = math.inf
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        work()
-        shortest = min(shortest, time.perf_counter() - started)
-    return shortest
-
-
-def processor() -> str:
-    """The name of this machine's processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
-
-
 def children_s() -> float:
     """Processor time of all processes that were waited for."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -70,7 +41,7 @@ def process_s(*more: str) -> tuple[float, float, Any]:
     command = [sys.executable, "-m", "clustercast", "sensitivity", *more, "--json"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     before_s = children_s()
-    wall_s = best_s(lambda: subprocess.run(command, check=True, capture_output=True))
+    wall_s = machine.best_s(lambda: subprocess.run(command, check=True, capture_output=True), REPEATS)
     return wall_s, (children_s() - before_s) / REPEATS, json.loads(done.stdout)
 
 
@@ -81,9 +52,11 @@ def evaluated(problem: Problem, question: Any) -> dict[str, Any]:
     few = samples[:PLAINLY]
     compiled = problem.many(found, samples, compiled=True)
     plain = problem.many(found, few, compiled=False)
+    compiled_s = machine.best_s(lambda: problem.many(found, samples, compiled=True), REPEATS)
+    plain_s = machine.best_s(lambda: problem.many(found, few, compiled=False), REPEATS)
     return {
-        "evaluations_per_s": round(len(samples) / best_s(lambda: problem.many(found, samples, compiled=True))),
-        "evaluations_per_s_plain": round(PLAINLY / best_s(lambda: problem.many(found, few, compiled=False))),
+        "evaluations_per_s": round(len(samples) / compiled_s),
+        "evaluations_per_s_plain": round(PLAINLY / plain_s),
         "compiled_equals_plain": compiled[:PLAINLY].tolist() == plain.tolist(),
         "samples": len(samples),
     }
@@ -91,9 +64,8 @@ def evaluated(problem: Problem, question: Any) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and print."""
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--keep", type=Path, help="also write the result to this file")
-    keep = arguments.parse_args().keep
+    keep = machine.command_line(__doc__).parse_args().keep
+    facts = machine.facts()
     train = fill(Asked("h20", "1.8T", 10_000))
     served = fill(Asked("h20", "llama-3.1-70b", 8, batch=16))
     sobol = ("--method", "sobol", "--n", str(EVALUATIONS))
@@ -114,20 +86,10 @@ def main() -> None:
         } | evaluated(problem, question)
     result |= {
         "compiled_from_samples": COMPILED_FROM,
-        "load_average": round(os.getloadavg()[0], 1),  # of other work on the machine too: wall time is at its mercy
         "threads": 1,
-        "machine": f"{platform.machine()} {processor()}",
-        "date": date.today().isoformat(),
-        "versions": {
-            "python": platform.python_version(),
-            "numba": numba.__version__,
-            "numpy": np.__version__,
-            "SALib": metadata.version("SALib"),
-        },
+        **facts,
     }
-    if keep:
-        keep.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(result))
+    machine.tell(result, keep)
 
 
 if __name__ == "__main__":

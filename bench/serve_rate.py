@@ -7,20 +7,13 @@ remembered between setups. The break-even is the number of setups above which lo
 line is one JSON object; `make bench` keeps it in bench/results/.
 """
 
-import argparse
-import json
-import math
-import platform
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from datetime import date
-from pathlib import Path
-from typing import Any
+from functools import partial
 
-import numba
+import machine
 import numpy as np
+from machine import best_s
 
 from clustercast.physics import grid
 from clustercast.studies.serving import search
@@ -39,30 +32,10 @@ LOAD_NUMBA = (
 )
 
 
-def best_s(work: Callable[[], Any]) -> float:
-    """The shortest of a few runs."""
-    shortest = math.inf
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        work()
-        shortest = min(shortest, time.perf_counter() - started)
-    return shortest
-
-
-def processor() -> str:
-    """The name of this machine's processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
-
-
 def main() -> None:
     """Measure and print."""
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--keep", type=Path, help="also write the result to this file")
-    keep = arguments.parse_args().keep
+    keep = machine.command_line(__doc__).parse_args().keep
+    facts = machine.facts()
     question = fill_serve(ASKED)
     setting, job, count = question.setting, question.job, question.base.n_chips
     space = search.holding(setting, job, 5120.0, search.candidates(setting, count, {}))
@@ -81,7 +54,7 @@ def main() -> None:
         return search.best_batch(setting, job, space, count, question.limits, chunks=chunks, compiled=compiled)
 
     considered = found(compiled=True).search.n_considered
-    searched_s = {compiled: best_s(lambda c=compiled: found(compiled=c)) for compiled in (False, True)}
+    searched_s = {compiled: best_s(partial(found, compiled=compiled)) for compiled in (False, True)}
     front_s = best_s(lambda: search.frontier(setting, job, space, count, chunks=chunks, compiled=True))
     subprocess.run([sys.executable, *COMMAND], check=True, capture_output=True)
     process_s = best_s(lambda: subprocess.run([sys.executable, *COMMAND], check=True, capture_output=True))
@@ -103,13 +76,9 @@ def main() -> None:
         "process_s": round(process_s, 3),
         "threads": 1,
         "question": "h20 deepseek-v3 64, 4,096 in, 1,024 out, TPOT 50 ms",
-        "machine": f"{platform.machine()} {processor()}",
-        "date": date.today().isoformat(),
-        "versions": {"python": platform.python_version(), "numba": numba.__version__, "numpy": np.__version__},
+        **facts,
     }
-    if keep:
-        keep.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(result))
+    machine.tell(result, keep)
 
 
 if __name__ == "__main__":

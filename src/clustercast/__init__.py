@@ -10,7 +10,7 @@ Importing this package is cheap: every function below brings what it needs when 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import date
     from pathlib import Path
 
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from clustercast.studies.design import Design
     from clustercast.studies.fleet import Fleet
     from clustercast.studies.plan import PlanRanking
+    from clustercast.studies.query.result import QueryResult, Questions, Sink
     from clustercast.studies.rules import RulesHistory, RulesResult, RulesTable
     from clustercast.studies.sensitivity import Sensitivity
     from clustercast.studies.serving.crossover import Crossover
     from clustercast.studies.serving.pools import Pools
     from clustercast.studies.serving.result import ServeResult
     from clustercast.studies.size import Size
+    from clustercast.studies.sweep.result import Progress, SweepResult
     from clustercast.studies.validate import Validation
     from clustercast.studies.why import Why
 
@@ -48,6 +50,8 @@ __all__ = [
     "models",
     "plan",
     "pools",
+    "query",
+    "questions",
     "rules",
     "rules_history",
     "rules_table",
@@ -55,6 +59,7 @@ __all__ = [
     "serve",
     "size_serve",
     "size_train",
+    "sweep",
     "validate",
     "why",
 ]
@@ -823,6 +828,105 @@ def design(
         input_len, output_len, tpot_s, engine, brief,
     )  # fmt: skip
     return study(asked)
+
+
+def sweep(
+    study: "str | Path",
+    out: "str | Path | None" = None,
+    *,
+    engine: str = "threads",
+    n_threads: int | None = None,
+    n_workers: int | None = None,
+    scheduler: str | None = None,
+    verify: bool = False,
+    repair: bool = False,
+    dry_run: bool = False,
+    progress: "Callable[[Progress], None] | None" = None,
+) -> "SweepResult":
+    """Evaluate every point of a study into a folder of Parquet parts; called again, it goes on where it was broken off.
+
+    study      a YAML file that names the axes
+    out        the folder: new, empty, or begun with this very study, code and data
+    engine     "threads" of this process, `n_threads` of them; or "dask": `n_workers` processes here, or those of the
+               `scheduler` at an address. All give the same bytes. A script that asks for dask needs
+               `if __name__ == "__main__":` around its body, as everything that starts processes does
+    verify     evaluate nothing: read every byte that is there and check it
+    repair     compute parts again that are not as they were written
+    dry_run    write nothing: check the study, try some points, say how long it takes
+    progress   told how far it is some times a second
+
+    Raises errors.WrongInput: the study is wrong, the folder belongs to something else, is damaged, or resists.
+    """
+    from pathlib import Path
+
+    from clustercast.studies.sweep.run import SweepAsked
+    from clustercast.studies.sweep.run import sweep as evaluate
+
+    asked = SweepAsked(
+        Path(study),
+        None if out is None else Path(out),
+        engine,
+        n_threads,
+        n_workers,
+        scheduler,
+        verify,
+        repair,
+        dry_run,
+    )
+    return evaluate(asked, progress or (lambda _: None))
+
+
+def query(
+    folder: "str | Path",
+    question: str,
+    *,
+    by: str = "",
+    per: "Sequence[str] | None" = None,
+    x: str = "",
+    y: str = "",
+    chips: "Sequence[str]" = (),
+    budget: str = "",
+    where: str = "",
+    order: str = "",
+    n: int = 10,
+    only_sql: bool = False,
+    n_shown: int = 10_000,
+    timeout_s: float = 300.0,
+    memory_bytes: float = 2.0**31,
+    sinks: "Sequence[Sink]" = (),
+) -> "QueryResult":
+    """Ask the points that a sweep kept, finished or not: SQL over the table `points`, or a ready-made question.
+
+    question  SQL, or "best", "break-even", "pareto", "plan-changes", "summary", "top"
+    by        the output that decides; per: columns to keep apart; x, y: axes, of pareto outputs
+    chips     break-even: two; budget: best: "count", "days=30,90", "rent_usd=1M"
+    where     which points a ready-made question takes, in SQL
+    order     "least" or "most" of `by` is best; empty: by what it is
+    n         rows of "top"
+    only_sql  make the SQL of a ready-made question and do nothing
+    n_shown   rows of the answer that are held; `sinks` get all, as they come
+
+    Nothing else is read and nothing is written. Raises errors.WrongInput, and errors.NoAnswer where no part is finished
+    or no point is asked for, and where the question takes too long or too much memory.
+    """
+    from clustercast.studies.query import QueryAsked
+    from clustercast.studies.query import query as ask
+
+    asked = QueryAsked(
+        folder, question, by, None if per is None else tuple(per), x, y, tuple(chips), budget, where, order, n,
+        n_shown, only_sql, timeout_s, memory_bytes,
+    )  # fmt: skip
+    return ask(asked, sinks)
+
+
+def questions(folder: "str | Path") -> "Questions":
+    """What a sweep can be asked: its columns, and the ready-made questions.
+
+    Raises errors.WrongInput, and errors.NoAnswer where no part is finished.
+    """
+    from clustercast.studies.query import questions as listed
+
+    return listed(folder)
 
 
 def validate(

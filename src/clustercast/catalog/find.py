@@ -44,7 +44,7 @@ def find_chip(name_or_path: str) -> ChipProfile:
     >>> find_chip("h20").name
     'h20-96gb'
     """
-    path = _user_file(name_or_path) or _catalogue_file("chip", name_or_path)
+    path = user_file(name_or_path) or _catalogue_file("chip", name_or_path)
     return chip_profile(_load(path, "chip"), read.shown(path))
 
 
@@ -54,7 +54,7 @@ def find_fabric(name_or_path: str) -> FabricProfile:
     >>> find_fabric("dgx-1").scale_up.shape
     'cube-mesh'
     """
-    path = _user_file(name_or_path) or _catalogue_file("fabric", name_or_path)
+    path = user_file(name_or_path) or _catalogue_file("fabric", name_or_path)
     return fabric_profile(_load(path, "fabric"), read.shown(path))
 
 
@@ -66,7 +66,7 @@ def find_model(name_path_or_size: str) -> ModelProfile:
     >>> find_model("1.8T").resolved_as
     'alias of gpt-4-1.8t'
     """
-    path = _user_file(name_path_or_size)
+    path = user_file(name_path_or_size)
     if path is not None:
         return _model_file(_inside(path))
     found = _find("model", name_path_or_size)
@@ -104,7 +104,7 @@ def _model_file(path: Path) -> ModelProfile:
     return model_profile(_load(path, "model"), read.shown(path), f"file {read.shown(path)}")
 
 
-def _user_file(argument: str) -> Path | None:
+def user_file(argument: str) -> Path | None:
     """The path that an argument is, or None where it is a name."""
     if "/" in argument or "\\" in argument or argument.lower().endswith((".yaml", ".yml", ".json")):
         if "\0" in argument:

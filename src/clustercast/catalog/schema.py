@@ -12,9 +12,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from clustercast import units
+from clustercast import records, units
 
 Kind = Literal["datasheet", "measured", "reported", "fitted", "assumed"]
 Format = Literal["fp64", "fp32", "tf32", "fp16", "bf16", "fp8", "int8", "fp6", "fp4", "int4"]
@@ -475,14 +485,102 @@ class Calibration(Strict):
     parts: Annotated[list[Part], Field(min_length=1)]
 
 
+# studies
+
+
+class StudyRange(Strict):
+    """Values from one end to the other."""
+
+    from_: Annotated[Written, Field(alias="from")]
+    to: Written
+    steps: Annotated[int | None, Field(ge=2, le=10**6, description="how many values, both ends among them")] = None
+    step: Annotated[Written | None, Field(description="from one value to the next; 1 for whole numbers")] = None
+    factor: Annotated[float | None, Field(gt=1, le=10**6, strict=False, description="the next over the last")] = None
+    scale: Annotated[Literal["linear", "log"], Field(description="how `steps` lie between the ends")] = "linear"
+
+
+class StudyEnds(Strict):
+    """The ends between which samples are drawn."""
+
+    from_: Annotated[Written, Field(alias="from")]
+    to: Written
+    scale: Literal["linear", "log"] = "linear"
+
+
+class StudyGroup(Strict):
+    """Everything of one group of the catalogue, by name."""
+
+    group: Text
+
+
+def _values_tag(written: Any) -> str:
+    """Which of the three forms an axis is meant to be in."""
+    if isinstance(written, dict):
+        return "group" if "group" in written else "range"
+    return "list"
+
+
+StudyValue = str | bool | int | float
+StudyValues = Annotated[
+    Annotated[list[StudyValue], Field(min_length=1), Tag("list")]
+    | Annotated[StudyRange, Tag("range")]
+    | Annotated[StudyGroup, Tag("group")],
+    Discriminator(_values_tag),
+]
+_STUDY_NAMES = ("chip", "model", "fabric", "stack", "engine", "precision")
+_STUDY_WHOLE = ("count", "tokens", "global_batch", "seq_len", "input_len", "output_len", "batch")
+_STUDY_PLAN = tuple(dict.fromkeys((*records.Plan._fields, *records.ServingPlan._fields)))
+_STUDY_NUMBER = r"^(chip|engine|job|kernels|link|stack)\.[a-z0-9_.]+$"
+STUDY_AXES = (*_STUDY_NAMES, *_STUDY_WHOLE, *_STUDY_PLAN)
+_AXIS_NAMES: dict[str, Any] = {"propertyNames": {"anyOf": [{"enum": list(STUDY_AXES)}, {"pattern": _STUDY_NUMBER}]}}
+_NUMBER_NAMES: dict[str, Any] = {"propertyNames": {"pattern": _STUDY_NUMBER}}
+
+
+class StudySamples(Strict):
+    """Numbers drawn together: one more axis, the fastest."""
+
+    method: Literal["sobol", "latin-hypercube"]
+    n: Annotated[int, Field(ge=1, le=2**24)]
+    seed: Annotated[int, Field(ge=0, le=2**31)] = 0
+    axes: Annotated[dict[str, StudyEnds], Field(min_length=1, max_length=100, json_schema_extra=_NUMBER_NAMES)]
+
+
+class Study(Strict):
+    """A study: axes whose product are the points, and what to keep of each."""
+
+    sources: ClassVar[dict[str, str]] = {}
+
+    schema_: Annotated[Literal["clustercast.study/1"], Field(alias="schema")]
+    title: Annotated[str, Field(min_length=1, max_length=200)]
+    about: Literal["training", "serving"]
+    axes: Annotated[
+        dict[str, StudyValues],
+        Field(min_length=1, max_length=60, description="the first varies slowest", json_schema_extra=_AXIS_NAMES),
+    ]
+    samples: StudySamples | None = None
+    fixed: Annotated[
+        dict[str, StudyValue], Field(description="one value for any name of an axis", json_schema_extra=_AXIS_NAMES)
+    ] = {}
+    where: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=1000)]],
+        Field(max_length=100, description="conditions on names of axes, as SQL expressions; all have to hold"),
+    ] = []
+    optimise: Annotated[
+        Literal["nothing", "plan"], Field(description="plan: what axes and fixed leave open of it is searched")
+    ] = "nothing"
+    outputs: Annotated[list[Text], Field(min_length=1, max_length=100)] = []
+    keep: Annotated[Literal["legal", "fitting", "all"], Field(description="which points are written")] = "legal"
+    part_size: Annotated[int | None, Field(ge=1, le=2**22, description="points of one file")] = None
+
+
 MODELS: dict[str, type[Strict]] = {"chip": Chip, "fabric": Fabric, "model": Model}
-READ: dict[str, type[Strict]] = MODELS | {"calibration": Calibration}  # what no folder of the catalogue holds
+READ: dict[str, type[Strict]] = MODELS | {"calibration": Calibration, "study": Study}  # in no folder of the catalogue
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
     """JSON Schema by kind of file, as docs/schemas holds them."""
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    return {kind: dialect | model.model_json_schema() for kind, model in MODELS.items()}
+    return {kind: dialect | model.model_json_schema() for kind, model in (MODELS | {"study": Study}).items()}
 
 
 def write_json_schemas(folder: Path) -> None:
@@ -647,7 +745,7 @@ def _unwanted(shape: Architecture, because: str, *fields: str) -> Iterator[tuple
             yield (field,), f"is given but {because}"
 
 
-def _calibration_together(_: Any) -> Iterator[tuple[Place, str]]:
+def _nothing_together(_: Any) -> Iterator[tuple[Place, str]]:
     yield from ()
 
 
@@ -655,7 +753,8 @@ _TOGETHER = {
     "chip": _chip_together,
     "fabric": _fabric_together,
     "model": _model_together,
-    "calibration": _calibration_together,
+    "calibration": _nothing_together,
+    "study": _nothing_together,
 }
 
 
@@ -693,9 +792,14 @@ def _field_names(model: type[BaseModel], place: Place) -> list[str]:
     here: type[BaseModel] | None = model
     for step in place:
         if here is None or step not in here.model_fields:
-            return sorted({name for each in _nested(model) for name in each.model_fields})
+            return sorted({name for each in _nested(model) for name in _written_names(each)})
         here = next(iter(_classes(here.model_fields[str(step)].annotation)), None)
-    return list(here.model_fields) if here is not None else []
+    return _written_names(here) if here is not None else []
+
+
+def _written_names(model: type[BaseModel]) -> list[str]:
+    """The fields of a mapping as files spell them."""
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _nested(model: type[BaseModel]) -> Iterator[type[BaseModel]]:

@@ -17,10 +17,12 @@ from clustercast.cli import (
     failures,
     fleet,
     plan,
+    query,
     rules,
     sensitivity,
     serve,
     size,
+    sweep,
     validate,
     why,
 )
@@ -38,6 +40,8 @@ app.command()(serve.serve)
 app.command()(compare.compare)
 app.command()(why.why)
 app.command()(sensitivity.sensitivity)
+app.command()(sweep.sweep)
+app.command()(query.query)
 app.command()(crossover.crossover)
 app.command()(size.size)
 app.command()(calibrate.calibrate)
@@ -118,8 +122,8 @@ def _process(arguments: Sequence[str]) -> int:
     import gc
 
     gc.disable()  # short-lived: collecting cycles costs more than it frees
-    # numba would import scipy to look for a BLAS that no formula calls: 0.2 s; calibrate and SALib need it
-    hidden = not {"calibrate", "sensitivity"} & set(arguments) and "scipy" not in sys.modules
+    # numba would import scipy to look for a BLAS that no formula calls: 0.2 s; calibrate, SALib and samples need it
+    hidden = not {"calibrate", "sensitivity", "sweep"} & set(arguments) and "scipy" not in sys.modules
     if hidden:
         sys.modules["scipy"] = None  # type: ignore[assignment]
     try:

@@ -12,6 +12,7 @@ import hashlib
 import importlib
 import pkgutil
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, wraps
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from clustercast.physics import formula as marks
 from clustercast.physics.training import training_step
-from clustercast.records import Plan, Setting, Step
+from clustercast.records import Plan, Record, Setting, Step
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,15 +72,25 @@ def row(record: tuple[Any, ...]) -> Any:
     return np.array([record], row_type(type(record)))[0]
 
 
-def sources_hash(extra: Path | None = None) -> str:
+def record(kind: type[Record], values: Any) -> Record:
+    """The record that a row holds: `row` undone.
+
+    >>> from clustercast.records import Job
+    >>> record(Job, row(Job(8192, 7200)))
+    Job(seq_len=8192, global_batch=7200)
+    """
+    plain = values.item() if hasattr(values, "item") else values
+    parts = zip(kind.__annotations__.values(), plain, strict=True)
+    return kind(*(record(part, value) if hasattr(part, "_fields") else value for part, value in parts))
+
+
+def sources_hash(*extra: Path) -> str:
     """A hash of all that decides what the compiled code computes."""
     import numba
 
     digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
     package = Path(__file__).parent
-    files = [*sorted(package.glob("*.py")), package.parent / "records.py"]
-    if extra is not None:
-        files.append(extra)
+    files = [*sorted(package.glob("*.py")), package.parent / "records.py", *extra]
     for file in files:
         digest.update(file.name.encode())
         digest.update(file.read_bytes())
@@ -123,9 +134,10 @@ def compiled(function: Callable[..., Any], *helpers: Callable[..., Any]) -> Call
     _register()
     for helper in helpers:
         register_jitable(helper)
-    source = Path(sys.modules[function.__module__].__file__ or "")
-    folder = user_cache_path("clustercast", appauthor=False) / f"compiled-{sources_hash(source)}"
-    stem = f"{source.stem}.{function.__name__}"
+    modules = sorted({each.__module__ for each in (function, *helpers)})
+    sources = [Path(sys.modules[name].__file__ or "") for name in modules]
+    folder = user_cache_path("clustercast", appauthor=False) / f"compiled-{sources_hash(*sources)}"
+    stem = f"{Path(sys.modules[function.__module__].__file__ or '').stem}.{function.__name__}"
     if not any(folder.rglob(f"{stem}*.nbc")):
         sys.stderr.write("compiling the formulas for this machine (once, about ten seconds) ...\n")
         sys.stderr.flush()
@@ -142,20 +154,31 @@ def compiled(function: Callable[..., Any], *helpers: Callable[..., Any]) -> Call
     return run
 
 
+_SETTINGS_LOCK = threading.Lock()
+_BEFORE: list[dict[str, Any]] = []  # numba's own settings, once for every thread that is inside `_settings`
+
+
 @contextmanager
 def _settings(folder: Path) -> Iterator[None]:
-    """Numba as the formulas want it: own cache, no SVML, optimised at level two (level three gains nothing)."""
+    """Numba as the formulas want it: own cache, no SVML, optimised at level two (level three gains nothing).
+
+    Of several threads the first one in changes its settings and the last one out restores them.
+    """
     import numba
 
     wanted = {"CACHE_DIR": str(folder), "DISABLE_INTEL_SVML": True, "OPT": type(getattr(numba.config, "OPT"))(2)}  # noqa: B009 (unknown to its stubs)
-    before = {name: getattr(numba.config, name) for name in wanted}
-    try:
+    with _SETTINGS_LOCK:
+        _BEFORE.append(_BEFORE[0] if _BEFORE else {name: getattr(numba.config, name) for name in wanted})
         for name, value in wanted.items():
             setattr(numba.config, name, value)
+    try:
         yield
     finally:
-        for name, value in before.items():
-            setattr(numba.config, name, value)
+        with _SETTINGS_LOCK:
+            before = _BEFORE.pop()
+            if not _BEFORE:
+                for name, value in before.items():
+                    setattr(numba.config, name, value)
 
 
 def steps(setting: Setting, plans: "np.ndarray | Sequence[Plan]") -> "np.ndarray":

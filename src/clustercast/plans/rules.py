@@ -14,6 +14,7 @@ from clustercast.records import (
     Job,
     Model,
     Plan,
+    ServingPlan,
 )
 
 LEGAL: Final = 0
@@ -41,13 +42,14 @@ INTERLEAVING: Final = 21
 DUALPIPE: Final = 22
 BLOCK_LAYERS: Final = 23
 BLOCK: Final = 24
+DOMAIN: Final = 25
 
 # What each rule is called where many plans are counted by it.
 NAMES: Final = (
     "ok", "tp: heads", "tp: KV heads", "tp: linear heads", "tp: MLP width", "tp: shared width", "ep: no experts",
     "ep: experts", "etp: width", "cp: length", "cp: heads", "sequence parallel", "ep x etp: group", "dp: batch",
     "shard: group", "shard: zero", "chips", "pp: layers", "vpp: no pipeline", "vpp: schedule", "vpp: chunks",
-    "vpp: micro-batches", "dualpipe", "recompute: layers", "recompute: block",
+    "vpp: micro-batches", "dualpipe", "recompute: layers", "recompute: block", "tp: scale-up domain",
 )  # fmt: skip
 
 SENTENCES: Final = (
@@ -76,6 +78,7 @@ SENTENCES: Final = (
     "dualpipe needs an even pp and at least 2 pp micro-batches, got pp {pp} and {n_batches}",
     "recompute=block needs recompute_layers from 1 to the layers of a stage, got {recompute_layers}",
     "recompute_layers needs recompute=block",
+    "tensor parallel {tp} does not divide the scale-up domain",
 )
 
 
@@ -164,7 +167,29 @@ def broken_rule(plan: Plan, model: Model, job: Job, n_chips: int) -> int:
     return schedule_rule(plan, model, job)
 
 
-HELPERS: Final = (broken_rule, schedule_rule, experts_rule, tp_rule, most_chunks)  # for the compiler
+def layout_rule(plan: ServingPlan, model: Model, domain: int, n_chips: int) -> int:
+    """The first rule that the layout of a serving replica breaks, LEGAL where it breaks none.
+
+    domain   chips of the scale-up domain, in which tensor parallelism stays
+    n_chips  that there are for all replicas
+    """
+    shape = tp_rule(plan.tp, model)
+    if shape != LEGAL:
+        return shape
+    if domain % plan.tp != 0 and plan.tp % domain != 0:
+        return DOMAIN
+    if plan.pp > model.n_layers:
+        return PP_LAYERS
+    if plan.tp * plan.pp * plan.attention_dp > n_chips:
+        return CHIPS
+    if model.n_moe_layers == 0:
+        return LEGAL if plan.attention_dp * plan.ep * plan.etp == 1 else NO_EXPERTS
+    if plan.ep * plan.etp != plan.tp * plan.attention_dp:
+        return EP_GROUP
+    return experts_rule(plan.ep, plan.etp, model)
+
+
+HELPERS: Final = (broken_rule, layout_rule, schedule_rule, experts_rule, tp_rule, most_chunks)  # for the compiler
 
 
 def sentence(rule: int, plan: Plan, model: Model, job: Job, n_chips: int) -> str:

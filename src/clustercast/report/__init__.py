@@ -5,11 +5,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from clustercast.catalog import ChipProfile, FabricProfile, ModelProfile
     from clustercast.report.layout import Block
+    from clustercast.report.sweep import Shown
     from clustercast.studies.compare import Comparison
     from clustercast.studies.design import Design
     from clustercast.studies.fleet import Fleet
+    from clustercast.studies.query.result import QueryResult, Sink
     from clustercast.studies.rules import RulesTable
     from clustercast.studies.sensitivity import Sensitivity
     from clustercast.studies.serving.crossover import Crossover
@@ -145,6 +149,34 @@ def save_sensitivity(result: "Sensitivity", *, csv: str | None, plot: str | None
         _csv(sensitivity.csv_text(result), csv)
 
 
+def sweep_progress(*, as_json: bool) -> "Shown":
+    """What shows on standard error how far a sweep is: a bar, lines, or under --json nothing."""
+    from clustercast.report import sweep
+
+    return sweep.shown(as_json=as_json)
+
+
+def query_sinks(*, csv: str | None, xlsx: str | None) -> "AbstractContextManager[list[Sink]]":
+    """Files that take all rows of a query as they come: CSV ("-" prints it), a spreadsheet. Raises WrongInput."""
+    from clustercast.report import query
+
+    return query.sinks(csv=csv, xlsx=xlsx)
+
+
+def save_query(result: "QueryResult", path: str) -> None:
+    """Draw what a query found into a file: .svg, .png, .html or .json. Raises WrongInput."""
+    from clustercast.report import query_plot
+
+    query_plot.save(result, path)
+
+
+def show_sql(result: "QueryResult") -> None:
+    """Print the SQL of a question, and nothing else."""
+    from clustercast.report import terminal
+
+    terminal.write(result.sql.split("\n"), sys.stdout)
+
+
 def write_rules(result: "RulesTable", path: str) -> None:
     """Write the verdicts on every chip as CSV into a file, or print them where the path is "-". Raises WrongInput."""
     from clustercast.report import rules as render
@@ -230,6 +262,18 @@ def _blocks(result: Any) -> "list[Block]":
         from clustercast.report import sensitivity
 
         return sensitivity.sensitivity(result)
+    if kind == "QueryResult":
+        from clustercast.report import query
+
+        return query.query(result)
+    if kind == "Questions":
+        from clustercast.report import query
+
+        return query.questions(result)
+    if kind == "SweepResult":
+        from clustercast.report import sweep
+
+        return sweep.sweep(result)
     if kind == "Crossover":
         from clustercast.report import crossover
 

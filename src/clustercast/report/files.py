@@ -1,5 +1,9 @@
 """What a user asked to be written into a file."""
 
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from clustercast.errors import WrongInput
@@ -12,5 +16,25 @@ def write(option: str, content: str | bytes, path: str) -> None:
             Path(path).write_text(content, encoding="utf-8")
         else:
             Path(path).write_bytes(content)
+    except OSError as error:
+        raise WrongInput(f"{option}: {path!r} cannot be written: {(error.strerror or str(error)).lower()}") from None
+
+
+@contextmanager
+def whole(option: str, path: str) -> Iterator[Path]:
+    """Where to write a file that takes its place when the block is left, whole; nothing is left of it on an error.
+
+    Raises WrongInput, in the option's name, where that fails.
+    """
+    place = Path(path)
+    fresh = place.with_name(f".{place.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        try:
+            yield fresh
+            with fresh.open("rb+") as file:
+                os.fsync(file.fileno())
+            fresh.replace(place)
+        finally:
+            fresh.unlink(missing_ok=True)
     except OSError as error:
         raise WrongInput(f"{option}: {path!r} cannot be written: {(error.strerror or str(error)).lower()}") from None

@@ -117,10 +117,14 @@ def own_usd_per_chip_h(money: Money, peak_w: float) -> float:
 
 def trained(case: TrainingCase, plan: records.Plan) -> TrainingOutcome:
     """A training run at a plan, whether it fits or not."""
+    return trained_by(case, plan, training_step(case.setting, plan))
+
+
+def trained_by(case: TrainingCase, plan: records.Plan, step: records.Step) -> TrainingOutcome:
+    """The same, of steps that are known."""
     setting = case.setting
     run = case.run
     money = case.money
-    step = training_step(setting, plan)
     tokens_per_s = float(setting.job.global_batch) * setting.job.seq_len / step.step_s
     share = goodput(
         run.n_chips, run.chip_mtbf_s, run.checkpoint_save_s, run.restart_s, run.checkpoint_every_s, 0.0
@@ -146,9 +150,13 @@ def trained(case: TrainingCase, plan: records.Plan) -> TrainingOutcome:
 
 def served(case: ServingCase, plan: records.ServingPlan) -> ServingOutcome:
     """Replicas of one layout at a batch, whether it fits or not."""
-    job = case.job
-    replicas = case.replicas
-    done = serve(case.setting, job, plan)
+    return served_by(case.setting.chip, case.job, case.replicas, case.money, serve(case.setting, case.job, plan))
+
+
+def served_by(
+    chip: records.Chip, job: records.ServingJob, replicas: Replicas, money: Money, done: records.Serving
+) -> ServingOutcome:
+    """The same, of a replica whose steady state is known."""
     out_per_s = replicas.batch / done.tpot_s / replicas.n_chips
     in_per_s = done.prefill_tokens_per_s * replicas.n_replicas / replicas.n_chips
     chip_h = (1.0 / out_per_s + float(job.input_len) / job.output_len / in_per_s) / 3600.0
@@ -157,8 +165,8 @@ def served(case: ServingCase, plan: records.ServingPlan) -> ServingOutcome:
         done.ttft_s,
         out_per_s,
         in_per_s,
-        chip_h * case.money.rent_usd_per_chip_h,
-        chip_h * own_usd_per_chip_h(case.money, case.setting.chip.peak_w),
+        chip_h * money.rent_usd_per_chip_h,
+        chip_h * own_usd_per_chip_h(money, chip.peak_w),
         done.memory_bytes,
         done.capacity_bytes,
     )
@@ -185,13 +193,13 @@ class Drivers(NamedTuple):
 
     one: Callable[..., Any]
     many: Callable[..., None]
-    helper: Callable[..., Any]
+    helpers: tuple[Callable[..., Any], ...]
     outcome: type
 
 
 DRIVERS: Final = {
-    TRAINING: Drivers(trained, run_trained, own_usd_per_chip_h, TrainingOutcome),
-    SERVING: Drivers(served, run_served, own_usd_per_chip_h, ServingOutcome),
+    TRAINING: Drivers(trained, run_trained, (trained, trained_by, own_usd_per_chip_h), TrainingOutcome),
+    SERVING: Drivers(served, run_served, (served, served_by, own_usd_per_chip_h), ServingOutcome),
 }
 
 
@@ -270,7 +278,7 @@ class Problem:
         from clustercast.physics import grid
 
         drivers = DRIVERS[self.half]
-        run = grid.compiled(drivers.many, drivers.one, drivers.helper)
+        run = grid.compiled(drivers.many, *drivers.helpers)
         base = grid.row(self.case)
         for first in range(0, len(samples), CHUNK):
             part = slice(first, first + CHUNK)

@@ -148,13 +148,17 @@ def training_problem(question: Question) -> Problem:
     if question.silicon.recipe.serving_only:
         raise NoAnswer(f"precision {question.precision} is for serving only")
     plan, _ = training_half.choose(question, text.parse(question.asked.plan))
+    return Problem(TRAINING, training_case(question), plan)
+
+
+def training_case(question: Question) -> TrainingCase:
+    """Every number that training depends on, the plan apart."""
     usual = {
         field: constants.default("power" if field in ("pue", "grid_kg_per_kwh") else "reliability", field).value
         for field in Run._fields[2:]
     }
     run = Run(tokens=question.tokens, n_chips=float(question.n_chips), **usual)
-    case = records.as_declared(TrainingCase(question.setting(), run, money_of(question)))
-    return Problem(TRAINING, case, plan)
+    return records.as_declared(TrainingCase(question.setting(), run, money_of(question)))
 
 
 def serving_problem(question: Question) -> tuple[Problem, str]:
