@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from clustercast.physics import formula as marks
 from clustercast.physics.training import training_step
-from clustercast.records import Plan, Record, Setting, Step
+from clustercast.records import Plan, Record, ServingSetting, Setting, Step
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 N_PLAN_FIELDS = len(Plan._fields)
 N_STEP_FIELDS = len(Step._fields)
 MONTH_S = 30 * 86400
+SETTINGS = (Setting, ServingSetting)  # the records that are large
 
 
 def plan_of(row: Any) -> Plan:
@@ -125,7 +126,7 @@ def _forget_old(caches: Path) -> None:
 def compiled(function: Callable[..., Any], *helpers: Callable[..., Any]) -> Callable[..., Any]:
     """The driver `function`, compiled with its helpers (from the cache on disk when nothing changed).
 
-    The first call ever takes some seconds and says so on standard error.
+    Settings are given to it as rows. The first call ever takes some seconds and says so on standard error.
     """
     import numba
     from numba.extending import register_jitable
@@ -149,7 +150,7 @@ def compiled(function: Callable[..., Any], *helpers: Callable[..., Any]) -> Call
     def run(*arguments: Any) -> Any:
         # numba compiles at the first call, so its settings have to hold here too
         with _settings(folder):
-            return dispatcher(*arguments)
+            return dispatcher(*(row(each) if isinstance(each, SETTINGS) else each for each in arguments))
 
     return run
 
@@ -187,5 +188,5 @@ def steps(setting: Setting, plans: "np.ndarray | Sequence[Plan]") -> "np.ndarray
 
     table = np.ascontiguousarray(plans, dtype=np.int64).reshape(-1, N_PLAN_FIELDS)
     out = np.empty((len(table), N_STEP_FIELDS))
-    compiled(run_steps, plan_of)(row(setting), table, out)
+    compiled(run_steps, plan_of)(setting, table, out)
     return out

@@ -414,7 +414,7 @@ def look_compiled(setting: Setting, space: Space, n_chips: int, cap_bytes: float
     )
     bounds, order = np.empty(len(keys)), np.arange(len(keys))
     run(
-        grid.row(setting), keys, pps, padded, counted, dps, zeros, space.base, n_chips, cap_bytes,
+        setting, keys, pps, padded, counted, dps, zeros, space.base, n_chips, cap_bytes,
         bounds, order, best.steps_s, best.plans, best.counts,
     )  # fmt: skip
 
