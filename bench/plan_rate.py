@@ -33,6 +33,7 @@ from clustercast.records import Plan, Setting
 CHIP, MODEL, N_CHIPS = "h20", "1.8T", 10_000
 N_PLANS, N_DISTINCT, N_PLAIN, N_COUNTED = 100_000, 20_000, 200, 100
 N_CHECKED = 1000  # plans on which NumPy has to agree
+AGREES = 1e-12
 SIZES = (10**3, 10**4, 10**5, 10**6, 10**7)
 BLOCKS = (256, 512, 1024, 2048, 4096, 8192, 16384, 65536)
 QUICKLY = 10  # --quick: everything that many times smaller
@@ -145,6 +146,17 @@ def numpy_rates(setting: Setting, table: np.ndarray) -> dict[int, float]:
     return rates
 
 
+def checked(setting: Setting, plans: Sequence[Plan]) -> dict[str, Any]:
+    """That all three compute the same: nothing is timed that is wrong."""
+    plain = [tuple(training_step(setting, plan)) for plan in plans]
+    if [tuple(row) for row in grid.steps(setting, plans).tolist()] != plain:
+        raise SystemExit("the compiled formulas differ from the plain ones")
+    numpy = numpy_difference(setting, plans)
+    if not numpy["largest"] <= AGREES:
+        raise SystemExit(f"NumPy differs from the plain formulas by {numpy['largest']:.1e}")
+    return {"compiled_equals_plain": True, "numpy_against_plain": numpy}
+
+
 def numpy_difference(setting: Setting, plans: Sequence[Plan]) -> dict[str, float]:
     """How far whole-array NumPy is from the plain formulas: the largest relative error, and the share that is equal."""
     plain = np.array([training_step(setting, plan) for plan in plans])
@@ -170,11 +182,11 @@ def main() -> None:
     facts, peak = machine.facts(), machine.peak()
     setting = fill(Asked(CHIP, MODEL, N_CHIPS)).setting()
     few = random_plans(setting, N_CHIPS, N_DISTINCT // less)
+    agreement = checked(setting, few[:N_CHECKED])
     table = np.array([few[i % len(few)] for i in range(N_PLANS // less)], np.int64)
     plainly = few[:N_PLAIN]
     rate = len(table) / time_of(len(table), setting, table)
     two = len(table) / time_of(len(table), setting, table, 2)
-    plain = [tuple(training_step(setting, plan)) for plan in plainly]
     plain_rate = N_PLAIN / machine.best_s(lambda: [training_step(setting, plan) for plan in plainly], 3)
     by_block = numpy_rates(setting, table)
     block = max(by_block, key=lambda size: by_block[size])
@@ -194,10 +206,9 @@ def main() -> None:
             **shares(count, rate, peak),
             "numpy_block_plans": block,
             "numpy_by_block": {size: round(found) for size, found in by_block.items()},
-            "numpy_against_plain": numpy_difference(setting, few[:N_CHECKED]),
             "us_per_evaluation_by_plans": {n: round(found, 4) for n, found in each_us.items()},
             "spread_over_sizes": round(max(each_us.values()) / min(each_us.values()) - 1.0, 3),
-            "compiled_equals_plain": [tuple(row) for row in grid.steps(setting, plainly).tolist()] == plain,
+            **agreement,
             "distinct_plans": len(few),
             "question": f"{CHIP} {MODEL} {N_CHIPS}",
             **facts,

@@ -12,6 +12,8 @@ from clustercast.report import files, terminal
 from clustercast.report.layout import GAP, WIDTH, Block, Line, Table, short, wrap
 from clustercast.report.text import counted
 from clustercast.studies.query import QueryResult, Questions
+from clustercast.studies.query.columns import TIMES
+from clustercast.studies.query.result import RATIO, Picture
 
 if TYPE_CHECKING:
     from clustercast.studies.query.result import Sink
@@ -20,24 +22,35 @@ DIGITS: Final = 4
 SHORT_HASH: Final = 12
 FORMULA: Final = ("=", "+", "-", "@")  # a spreadsheet would compute a cell that begins so
 MOST_SHEET_ROWS: Final = 2**20 - 1  # of a spreadsheet, below its head
+MOST_MAPS: Final = 6
+MOST_ACROSS: Final = 8
+MOST_DOWN: Final = 16
+MOST_SAID: Final = 6  # crossings
 SI: Final = ("FLOP/s", "B/s", "W")
 
 
 def query(found: QueryResult) -> list[Block]:
     """The rows, how many there are, how to read them, where they come from."""
     blocks: list[Block] = [*wrap(f"{found.title}: {found.question}", style="bold")]
+    if mapped(found):
+        return [*blocks, *_maps(found), "", *_notes(found)]
     blocks += ["", *_table(found)] if found.columns else []
     shown = min(len(found.rows), found.n_shown)
     if shown < found.n_rows:
         blocks += wrap(f"{shown:,} of {counted(found.n_rows, 'row')}; --limit shows more, --csv FILE writes all")
     elif not found.n_rows:
         blocks.append("no rows")
-    blocks.append("")
+    return [*blocks, "", *_notes(found)]
+
+
+def _notes(found: QueryResult) -> Iterator[Block]:
+    """How to read it and where it comes from."""
     for each in found.notes:
-        blocks += wrap(each, "", "  ")
+        if not (mapped(found) and each.startswith("even_")):  # a column that the map does not have
+            yield from wrap(each, "", "  ")
     for each in found.warnings:
-        blocks += wrap(f"warning: {each}", "", "  ")
-    return [*blocks, *(Line(text, "dim") for text in [source(found)])]
+        yield from wrap(f"warning: {each}", "", "  ")
+    yield Line(source(found), "dim")
 
 
 def source(found: QueryResult) -> str:
@@ -62,16 +75,78 @@ def questions(found: Questions) -> list[Block]:
     return [*blocks, *wrap('or SQL over the table points, like: "SELECT chip, min(days) FROM points GROUP BY chip"')]
 
 
+# --- maps -----------------------------------------------------------------------------------------------------------
+
+
+def mapped(found: QueryResult) -> bool:
+    """Whether the answer is read best as a map: a ratio over two axes, few of them, all rows held."""
+    picture = found.picture
+    if picture is None or picture.kind != RATIO or not picture.y or found.n_rows > len(found.rows):
+        return False
+    return len({tuple(row[found.columns.index(name)] for name in picture.series) for row in found.rows}) <= MOST_MAPS
+
+
+def _maps(found: QueryResult) -> Iterator[Block]:
+    """A table of ratios per model and the like, x across and y down, and where they are 1."""
+    picture = found.picture
+    assert picture is not None
+    rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+    unit = dict(zip(found.columns, found.units, strict=True))
+    series: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        series.setdefault(", ".join(cell(row[name], unit[name]) for name in picture.series), []).append(row)
+    for name, some in series.items():
+        yield ""
+        yield Line(f"{name}{': ' if name else ''}{picture.x} across, {picture.y} down", "bold")
+        across = _some(sorted({row[picture.x] for row in some}), MOST_ACROSS)
+        down = _some(sorted({row[picture.y] for row in some}), MOST_DOWN)
+        at = {(row[picture.x], row[picture.y]): row[picture.value] for row in some}
+        cells = [
+            (cell(y, unit[picture.y]), *(cell(_rounded(at.get((x, y))), "") for x in across)) for y in reversed(down)
+        ]
+        heads = ("", *(cell(x, unit[picture.x]) for x in across))
+        yield Table(heads, cells, frozenset(range(len(heads))))
+        yield from _even(some, picture, unit)
+
+
+def _even(rows: list[dict[str, Any]], picture: Picture, unit: dict[str, str]) -> Iterator[Block]:
+    """Where the ratio is 1, in words."""
+    found = []
+    for name, own, other in (("even_x", picture.x, picture.y), ("even_y", picture.y, picture.x)):
+        crossed = [row for row in rows if row.get(name) is not None]
+        said = [f"{cell(row[name], unit[own])} at {cell(row[other], unit[other])}" for row in _some(crossed, MOST_SAID)]
+        more = len(crossed) - len(said)
+        if said:
+            found.append(f"even: {own} {', '.join(said)}{f' and {more} more' if more else ''} {other}")
+    if found:
+        for text in found:
+            yield from wrap(text, "", "  ")
+    else:
+        better = sorted({str(row["better"]) for row in rows})
+        yield from wrap(f"never even: {' or '.join(better)} is better everywhere", "", "  ")
+
+
+def _rounded(ratio: float | None) -> float | None:
+    return None if ratio is None else float(f"{ratio:.3g}")
+
+
+def _some(values: list[Any], most: int) -> list[Any]:
+    """Values, or so many of them evenly taken, the last one with them.
+
+    >>> _some([1, 2, 3, 4, 5], 3)
+    [1, 3, 5]
+    """
+    stride = max(1, -(-len(values) // most))
+    return values[::-1][::stride][::-1]
+
+
 # --- on the page ----------------------------------------------------------------------------------------------------
 
 
 def _table(found: QueryResult) -> list[Block]:
-    """The rows that are shown; columns that say the same in every row apart where the page is too narrow for all."""
-    rows = [
-        [cell(value, unit) for value, unit in zip(row, found.units, strict=True)] for row in found.rows[: found.n_shown]
-    ]
+    """The rows that are shown; where the page is too narrow, what is the same in all rows apart, then page by page."""
+    rows = _cells(found)
     heads = [terminal.visible(name) for name in found.columns]
-    right = [kind != "text" for kind in found.kinds]
     places = list(range(len(heads)))
     blocks: list[Block] = []
     widths = [max(len(cells[place]) for cells in [heads, *rows]) for place in places]
@@ -81,23 +156,44 @@ def _table(found: QueryResult) -> list[Block]:
             said = ", ".join(f"{heads[place]} {rows[0][place]}" for place in same)
             blocks += wrap(f"in all rows: {said}", "", "  ")
             places = [place for place in places if place not in same]
-    for block in _pages(places, widths):
-        columns = tuple(heads[place] for place in block)
-        cells = [tuple(row[place] for place in block) for row in rows]
-        at_right = frozenset(at for at, place in enumerate(block) if right[place])
-        blocks += ([""] if block[0] != places[0] else []) + [Table(columns, cells, at_right)]
+    pages = list(_pages(places, widths))
+    if len(pages) > 1:  # rows are told by their number
+        heads.append("row")
+        rows = [[*cells, f"{number:,}"] for number, cells in enumerate(rows, 1)]
+        widths.append(max(len(cells[-1]) for cells in [heads, *rows]))
+        number = len(heads) - 1
+        pages = [[number, *page] for page in _pages(places, widths, widths[number] + len(GAP))]
+    right = {place for place, kind in enumerate(found.kinds) if kind != "text"} | {len(found.kinds)}
+    for page in pages:
+        columns = tuple(heads[place] for place in page)
+        cells = [tuple(row[place] for place in page) for row in rows]
+        at_right = frozenset(at for at, place in enumerate(page) if place in right)
+        blocks += ([""] if page is not pages[0] else []) + [Table(columns, cells, at_right)]
     return blocks
+
+
+def _cells(found: QueryResult) -> list[list[str]]:
+    """The rows that are shown as text. A column `unit` is that of the other numbers of its row."""
+    own = found.columns.index("unit") if "unit" in found.columns else None
+    rows = []
+    for row in found.rows[: found.n_shown]:
+        unit = "" if own is None else str(row[own])
+        numbers = [
+            each or (unit if kind == "number" else "") for each, kind in zip(found.units, found.kinds, strict=True)
+        ]
+        rows.append([cell(value, each) for value, each in zip(row, numbers, strict=True)])
+    return rows
 
 
 def _width(widths: Sequence[int]) -> int:
     return sum(widths) + len(GAP) * (len(widths) - 1)
 
 
-def _pages(places: list[int], widths: list[int]) -> Iterator[list[int]]:
-    """Columns in groups that the page is wide enough for."""
+def _pages(places: list[int], widths: list[int], margin: int = 0) -> Iterator[list[int]]:
+    """Columns in groups that the page, less a margin, is wide enough for."""
     page: list[int] = []
     for place in places:
-        if page and _width([widths[each] for each in (*page, place)]) > WIDTH:
+        if page and _width([widths[each] for each in (*page, place)]) > WIDTH - margin:
             yield page
             page = []
         page.append(place)
@@ -115,6 +211,8 @@ def cell(value: Any, unit: str) -> str:
         return "-"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return terminal.visible(str(value))
+    if unit == TIMES:
+        return f"{short(value, DIGITS)}{TIMES}"
     if value != value or value in (float("inf"), float("-inf")):
         return str(value)
     if unit in SI and value >= 1:

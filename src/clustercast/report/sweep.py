@@ -35,7 +35,7 @@ def sweep(found: SweepResult) -> list[Block]:
     if rows:
         blocks += [Table(("points", "", ""), rows, frozenset({1, 2})), ""]
     if found.action == PLANNED:
-        blocks += wrap(how_long(found))
+        blocks += [*wrap(how_many(found)), *wrap(how_long(found))]
     elif found.action != VERIFIED and found.engine is not None:
         blocks += wrap(how_fast(found))
     if found.out and found.parts_done:
@@ -64,6 +64,14 @@ def how_fast(found: SweepResult) -> str:
     """Rate, time and workers of what this command evaluated."""
     rate = "" if found.points_per_s is None else f" ({units.count(found.points_per_s)} points/s)"
     return f"{units.seconds(found.wall_s)} on {_workers(found)}{rate}"
+
+
+def how_many(found: SweepResult) -> str:
+    """How many points meet the conditions."""
+    if found.passing in (None, found.points):
+        return "all points meet the conditions"
+    about = "" if found.passing_exact else "about "
+    return f"{about}{counted(found.passing or 0, 'point')} of them meet the conditions"
 
 
 def how_long(found: SweepResult) -> str:
@@ -110,8 +118,8 @@ class Shown:
         self._bar: Bar | None = None
         self._task: TaskID | None = None
         self._silent = as_json and not stream.isatty()
-        self._begun_s = time.monotonic()
-        self._line_s = self._begun_s + QUIET_S - LINE_S
+        self._begun_s: float | None = None  # when it was first told anything
+        self._line_s: float | None = None
         self._last: Progress | None = None
 
     def __enter__(self) -> "Shown":
@@ -126,14 +134,18 @@ class Shown:
 
     def __call__(self, now: Progress) -> None:
         """Show it, if it is time."""
-        self._last = now
-        waited_s = time.monotonic() - self._begun_s
-        if self._silent or waited_s < QUIET_S:
+        self._last, now_s = now, time.monotonic()
+        self._begun_s = now_s if self._begun_s is None else self._begun_s
+        nothing_yet = now.points_per_s is None and not now.checking
+        if self._silent or nothing_yet or now_s - self._begun_s < QUIET_S:
             return
+        if self._line_s is None:
+            self._say(f"{counted(now.points, 'point')} in {counted(now.parts, 'part')}")
         if self._stream.isatty():
+            self._line_s = now_s
             self._draw(now)
-        elif time.monotonic() - self._line_s >= LINE_S:
-            self._line_s = time.monotonic()
+        elif self._line_s is None or now_s - self._line_s >= LINE_S:
+            self._line_s = now_s
             self._say(line(now))
 
     def _say(self, text: str) -> None:
@@ -145,7 +157,6 @@ class Shown:
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn
 
-            self._say(f"{counted(now.points, 'point')} in {counted(now.parts, 'part')}")
             self._bar = Progress(
                 BarColumn(), TextColumn("{task.fields[said]}"), console=Console(file=self._stream), transient=True
             )

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustercast.studies.sweep import space as space_module
@@ -44,6 +44,7 @@ def test_samples_are_the_fastest_axis():
     assert space.n_points == 4
 
 
+@settings(max_examples=300)
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=5), st.data())
 def test_a_block_of_points_is_that_block_of_the_whole(lengths, data):
     space = space_of(*lengths)
@@ -54,6 +55,7 @@ def test_a_block_of_points_is_that_block_of_the_whole(lengths, data):
     assert len({tuple(row) for row in whole.tolist()}) == space.n_points
 
 
+@settings(max_examples=300)
 @given(st.lists(st.integers(1, 10_000), min_size=1, max_size=3), st.integers(0, 10**12))
 def test_an_index_says_its_point(lengths, point):
     space = space_of(*lengths)
@@ -65,6 +67,7 @@ def test_an_index_says_its_point(lengths, point):
     assert again == point
 
 
+@settings(max_examples=300)
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=4), st.integers(1, 50))
 def test_parts_join_to_the_whole(lengths, part_size):
     space = space_of(*lengths, part_size=part_size)
@@ -80,6 +83,7 @@ def test_a_study_of_ten_million_million_points_is_only_numbers():
 
 @pytest.mark.parametrize(("method", "n"), [(SOBOL, 64), (LATIN, 50)])
 @pytest.mark.parametrize("kept", [True, False])
+@settings(max_examples=40)
 @given(data=st.data())
 def test_a_block_of_samples_is_that_block_of_the_whole(method, n, kept, data):
     samples = Samples(method, n, 7, RANGES)
@@ -117,6 +121,7 @@ def test_no_samples_are_no_columns():
     assert space_of(2).sampled(0, 5).shape == (5, 0)
 
 
+@settings(max_examples=300)
 @given(
     st.floats(1e-9, 1e15),
     st.floats(1.0001, 1e12),

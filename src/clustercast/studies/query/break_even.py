@@ -45,7 +45,8 @@ def make(terms: Terms) -> Ready:
     notes, warnings = terms.over(by, [*keys, chip])
     even_at = " and ".join(f"even_{name}: {each.name}" for name, each in (("x", x), ("y", y)) if each)
     notes = (
-        f"ratio: {by.name} of {one} (a) over that of {other} (b)",
+        f"ratio: {by.name} of {one} (a) over those of {other} (b); {'more' if terms.most(by) else 'less'} than 1: "
+        f"{one} is better",
         f"{even_at} where it is 1, between this step and the one before",
         *notes,
     )
@@ -56,7 +57,7 @@ def make(terms: Terms) -> Ready:
         y.name if y else "",
         "ratio",
         tuple(each.name for each in per),
-        title=f"{by.name} of {one} over {other}",
+        title=f"{by.name} of {one} over those of {other}",
     )
     return Ready("break-even", sql, picture, notes, warnings, made)
 

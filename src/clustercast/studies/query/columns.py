@@ -10,7 +10,7 @@ from clustercast.errors import WrongInput
 from clustercast.records import Plan, ServingPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Sequence, Set
 
     import pyarrow as pa
 
@@ -24,6 +24,8 @@ OUTPUT: Final = "output"
 TEXT: Final = "text"
 WHOLE: Final = "whole"
 NUMBER: Final = "number"
+
+TIMES: Final = "x"  # the unit of a multiple of the usual value
 
 PLAN: Final = frozenset({*Plan._fields, *ServingPlan._fields})
 NAMES: Final = ("chip", "model", "fabric", "stack", "engine", "precision")
@@ -85,8 +87,11 @@ class Column:
         return self.role == OUTPUT and self.name.endswith(MORE_IS_BETTER)
 
 
-def columns_of(schema: "pa.Schema") -> tuple[Column, ...]:
-    """The columns of a part by its schema."""
+def columns_of(schema: "pa.Schema", multiples: "Set[str]" = frozenset()) -> tuple[Column, ...]:
+    """The columns of a part by its schema.
+
+    multiples  axes whose values are multiples of the usual one
+    """
     import pyarrow as pa
 
     found: list[Column] = []
@@ -97,7 +102,8 @@ def columns_of(schema: "pa.Schema") -> tuple[Column, ...]:
             found.append(Column(each.name, each.name, kind, ""))
             role = OUTPUT if each.name == STATUS else role
         else:
-            found.append(Column(each.name, role, kind, unit_of(each.name)))
+            unit = TIMES if role == AXIS and each.name in multiples else unit_of(each.name)
+            found.append(Column(each.name, role, kind, unit))
     return tuple(found)
 
 

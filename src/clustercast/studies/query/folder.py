@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clustercast.errors import NoAnswer, WrongInput
 from clustercast.studies.query.columns import Column, columns_of
 from clustercast.studies.sweep import store
+from clustercast.studies.sweep.values import is_relative
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,8 +66,27 @@ def kept_in(path: str | Path) -> Kept:
         n_parts=n_parts,
         n_rows=totals["rows"],
         counts=totals["counts"],
-        columns=columns_of(_schema(folder, min(entries))),
+        columns=columns_of(_schema(folder, min(entries)), multiples(study)),
     )
+
+
+def multiples(study: dict[str, Any]) -> frozenset[str]:
+    """Axes whose values are multiples of the usual one.
+
+    >>> sorted(multiples({"axes": {"tp": [1, 2], "chip.flops": ["0.5x", "1x"]}}))
+    ['chip.flops']
+    """
+    samples = study.get("samples")
+    tables = [study.get("axes"), samples.get("axes") if isinstance(samples, dict) else None]
+    named = [pair for each in tables if isinstance(each, dict) for pair in each.items()]
+    return frozenset(name for name, spec in named if is_relative(_first(spec)))
+
+
+def _first(spec: Any) -> Any:
+    """The first value that an axis is written with."""
+    if isinstance(spec, dict):
+        return spec.get("from")
+    return spec[0] if isinstance(spec, list) and spec else None
 
 
 def _study(folder: Path) -> bytes:

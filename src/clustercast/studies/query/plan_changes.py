@@ -29,10 +29,10 @@ def make(terms: Terms) -> Ready:
         f"  arg_min({by.quoted}, {x.quoted}) AS {at_first}, arg_max({by.quoted}, {x.quoted}) AS {at_last}\n"
         f"FROM runs\nGROUP BY {lead(per)}run\nORDER BY {lead(per)}{first}"
     )
-    notes, warnings = terms.over(by, [*per, x, *plan])
-    left = [each.name for each in terms.varied if each.name in PLAN and each not in plan and each not in per]
-    if left:
-        notes = (*notes, f"not compared: {', '.join(left)}, which follows {x.name}")
+    follows = [each for each in terms.varied if each.name in PLAN and each not in (*plan, *per, x)]
+    notes, warnings = terms.over(by, [*per, x, *plan, *follows])
+    if follows:
+        notes = (*notes, f"not compared: {', '.join(each.name for each in follows)}, which follows {x.name}")
     made = {f"{x.name} from": x.unit, f"{x.name} to": x.unit, f"{by.name} at first": by.unit,
             f"{by.name} at last": by.unit, "steps": ""}  # fmt: skip
     picture = Picture(

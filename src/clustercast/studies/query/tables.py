@@ -12,35 +12,42 @@ MOST_EXACT_ROWS: Final = 10_000_000  # a median of more is approximate: an exact
 
 def summary(terms: Terms) -> Ready:
     """Rows by status, values by axis, and least, median and most of every output."""
-    nothing = "NULL::DOUBLE AS least, NULL::DOUBLE AS median, NULL::DOUBLE AS most"
     condition = "".join(f"\nWHERE {each}" for each in terms.where)
     exact = terms.kept.n_rows <= MOST_EXACT_ROWS
-    parts = []
-    if any(each.name == STATUS for each in terms.kept.columns):
-        parts.append(
-            f"(SELECT 'rows' AS what, {STATUS}::VARCHAR AS name, count(*) AS n, {nothing},
-  '' AS unit\n"
-            f"FROM points{condition} GROUP BY {STATUS} ORDER BY n DESC, name)"
-        )
-    for each in terms.varied_where(" AND ".join(terms.where) or "true"):
-        name = each.quoted
-        figures = nothing if each.kind == TEXT else f"min({name})::DOUBLE, median({name})::DOUBLE, max({name})::DOUBLE"
-        source = f"(SELECT DISTINCT {name} FROM points{condition})"
-        parts.append(f"SELECT 'axis', {text(each.name)}, count(*), {figures}, {text(each.unit)}\nFROM {source}")
-    for each in terms.outputs:
-        name = each.quoted
-        middle = f"median({name})" if exact else f"approx_quantile({name}, 0.5)"
-        parts.append(
-            f"SELECT 'output', {text(each.name)}, count(*), min({name}), {middle}, max({name}),\n"
-            f"  {text(each.unit)}\n"
-            f"FROM points WHERE {terms.fitting(each)}"
-        )
+    parts = [row_of(0, "rows", STATUS, "", "", f"FROM points{condition}\nGROUP BY {STATUS}", name=f"{STATUS}::VARCHAR")]
+    if not any(each.name == STATUS for each in terms.kept.columns):
+        parts = []
+    for place, each in enumerate(terms.varied_where(" AND ".join(terms.where) or "true"), 1):
+        numbers = each.quoted if each.kind != TEXT else ""
+        source = f"FROM (SELECT DISTINCT {each.quoted} FROM points{condition})"
+        parts.append(row_of(place, "axis", each.name, each.unit, numbers, source))
+    for place, each in enumerate(terms.outputs, len(terms.axes) + 1):
+        source = f"FROM points\nWHERE {terms.fitting(each)}"
+        parts.append(row_of(place, "output", each.name, each.unit, each.quoted, source, exact=exact))
     counts = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in terms.kept.counts.items())
     notes = [f"the sweep's count of points: {counts}"] if counts else []
     notes.append("of an axis: its different values; of an output: the rows that are ok and have it")
     if not exact:
         notes.append("medians of outputs are approximate")
-    return Ready("summary", "\nUNION ALL ".join(parts), None, tuple(notes))
+    whole = "\nUNION ALL\n".join(parts)
+    sql = f"SELECT * EXCLUDE (place) FROM (\n{whole}\n)\nORDER BY place, n DESC, name"
+    return Ready("summary", sql, None, tuple(notes))
+
+
+def row_of(
+    place: int, what: str, of: str, unit: str, numbers: str, source: str, *, name: str = "", exact: bool = True
+) -> str:
+    """One row of the summary, or one per group: how many, and the least, the median and the most of some numbers."""
+    middle = "median({})" if exact else "approx_quantile({}, 0.5)"
+    figures = [
+        f"{each.format(numbers)}::DOUBLE" if numbers else "NULL::DOUBLE" for each in ("min({})", middle, "max({})")
+    ]
+    named = ("least", "median", "most")
+    said = ", ".join(f"{each} AS {end}" for each, end in zip(figures, named, strict=True))
+    return (
+        f"SELECT {place} AS place, {text(what)} AS what, {name or text(of)} AS name, count(*) AS n,\n"
+        f"  {said}, {text(unit)} AS unit\n{source}"
+    )
 
 
 def top(terms: Terms) -> Ready:

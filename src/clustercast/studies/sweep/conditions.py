@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 MOST_TRUTHS: Final = 2**20
 TRIED: Final = 1_000  # points that a condition on more is tried on when the study is read
-EXTRA: Final = "studies"
 
 OPERATORS: Final = ("+", "-", "*", "/", "//", "%", "**", "^", "&", "|", "<<", ">>", "~~", "!~~")
 FUNCTIONS: Final = (
@@ -407,7 +406,7 @@ def _duckdb() -> Any:
         import pyarrow as pa
     except ImportError as error:
         raise WrongInput(
-            f"conditions need {error.name}, which is not installed", hint=f'pip install "clustercast[{EXTRA}]"'
+            f"conditions need the package {error.name}", hint="install it with: pip install 'clustercast[sweep]'"
         ) from None
     return duckdb if pa is not None else None
 

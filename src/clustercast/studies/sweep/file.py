@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from importlib.util import find_spec
 from itertools import islice, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -131,6 +132,9 @@ class _Study:
         samples = self._mapping("samples")
         if not samples:
             return None
+        if find_spec("scipy") is None:
+            hint = "install it with: pip install 'clustercast[sweep]'"
+            self.wrong(("samples",), "need the package scipy", hint)
         n, method = samples["n"], samples["method"]
         if method == SOBOL and n & (n - 1):
             hint = f"take {1 << (n.bit_length() - 1)} or {1 << n.bit_length()}"

@@ -1,16 +1,15 @@
 """Which names an axis may have: names of the catalogue, whole numbers, the plan's dimensions, and every number."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from clustercast import records
 from clustercast.errors import ClustercastError, WrongInput
 from clustercast.studies.sweep.space import NAME, NUMBER, PLAN, SERVING, TRAINING, WHOLE
 
 if TYPE_CHECKING:
-    from clustercast.estimates.question import Asked, Question
+    from clustercast.estimates.question import Asked
     from clustercast.estimates.ranges import Parameter
-    from clustercast.studies.sensitivity.model import Problem
 
 TEXTS: Final = {
     TRAINING: ("chip", "model", "fabric", "stack", "precision"),
@@ -62,43 +61,22 @@ def numbers_of(asked: "Iterable[Asked]", about: str) -> "dict[str, Parameter]":
     Raises what the first question raises where none can be.
     """
     from clustercast.estimates.question import fill
+    from clustercast.studies.sensitivity.model import Problem
     from clustercast.studies.sensitivity.parameters import all_parameters
+    from clustercast.studies.sensitivity.study import training_case
+    from clustercast.studies.sweep import frames
 
     first: ClustercastError | None = None
     for each in asked:
         try:
             question = fill(each)
-            found = all_parameters(question, problem_of(question, about))
+            case: Any = training_case(question) if about == TRAINING else frames.serving_case(question)
         except ClustercastError as error:
             first = first or error
             continue
+        plan: Any = frames.NEUTRAL if about == TRAINING else frames.ONE_REPLICA
+        found = all_parameters(question, Problem(about, case, plan))
         return {one.name: one for one in found if not one.name.startswith(WORKLOAD)}
     if first is not None:
         raise first
     return {}
-
-
-def problem_of(question: "Question", about: str) -> "Problem":
-    """The question at the smallest plan: what its numbers are called, without a search."""
-    from clustercast.catalog import constants
-    from clustercast.estimates import serving as serving_half
-    from clustercast.studies.sensitivity import model
-    from clustercast.studies.sensitivity.study import money_of
-
-    n_chips = float(question.n_chips)
-    if about == TRAINING:
-        usual = {
-            field: constants.default("power" if field in ("pue", "grid_kg_per_kwh") else "reliability", field).value
-            for field in model.Run._fields[2:]
-        }
-        run = model.Run(question.tokens, n_chips, **usual)
-        case = model.TrainingCase(question.setting(), run, money_of(question))
-        plan = records.Plan(*(1 if name in ONES else 0 for name in records.Plan._fields))
-        return model.Problem(model.TRAINING, records.as_declared(case), plan)
-    job = serving_half.job_of(question, 1.0)
-    replicas = model.Replicas(n_chips, n_chips, n_chips)
-    served = model.ServingCase(question.serving_setting(), job, replicas, money_of(question))
-    return model.Problem(model.SERVING, records.as_declared(served), records.ServingPlan(1, 1, 1, 1, 1))
-
-
-ONES: Final = ("tp", "pp", "vpp", "dp", "cp", "ep", "etp", "micro_batch")

@@ -70,8 +70,9 @@ class SweepResult:
     workers: int | None  # threads or processes
     points_per_s: float | None  # of this command, on all workers together
     wall_s: float
-    left_s: float | None  # planned: how long the rest takes, about
-    notes: tuple[str, ...] = ()
+    left_s: float | None = None  # planned: how long the rest takes, about
+    passing: int | None = None  # planned: points that meet the conditions
+    passing_exact: bool | None = None  # whether all points were tried for that, or some that are spread out
 
     def as_dict(self) -> dict[str, Any]:
         """The document of --json."""

@@ -373,7 +373,6 @@ def _result(
         workers=None,
         points_per_s=None,
         wall_s=0.0,
-        left_s=None,
     )
 
 
@@ -403,12 +402,22 @@ def _planned(asked: SweepAsked, space: "Space", identity: store.Identity, conten
         if (asked.out / store.IDENTITY).exists():
             store.refuse_other(asked.out, identity, content)
             entries = _checked(asked.out, identity, lambda _: None, whole=False)
+    passing = space.count_passing()
     n = _n_workers(asked)
     rate = n * trial(evaluator_of(space), space)
     left = space.n_points - sum(each.last - each.first for each in entries.values())
     found = _result(asked, identity, entries, PLANNED, space.title, space.about)
     wall_s = time.perf_counter() - begun_s
-    return replace(found, engine=asked.engine, workers=n, points_per_s=rate, wall_s=wall_s, left_s=left / rate)
+    return replace(
+        found,
+        engine=asked.engine,
+        workers=n,
+        points_per_s=rate,
+        wall_s=wall_s,
+        left_s=left / rate,
+        passing=passing.n,
+        passing_exact=passing.exact,
+    )
 
 
 def trial(evaluator: Evaluates, space: "Space") -> float:
