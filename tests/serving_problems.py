@@ -2,10 +2,13 @@
 
 import math
 import random
+from collections.abc import Iterable
 
+import numpy as np
 import strategies
 
 from clustercast import records
+from clustercast.physics import grid
 from clustercast.physics.loop import closed_loop
 from clustercast.records import ServingJob, ServingPlan, ServingSetting
 from clustercast.studies.serving import search
@@ -42,3 +45,19 @@ problems = strategies.seeded(Problem, "serving search")
 
 def load_of(problem: Problem, concurrency: float = 0.0, rate: float = 0.0, percentile: float = 0.0) -> Load:
     return Load(problem.job, demand_of(problem.job, 1.0), concurrency, rate, percentile)
+
+
+def loads(problem: Problem, chunk: int, pairs: Iterable[tuple[int, int]]) -> list[list[float]]:
+    """TTFT, TPOT, latency and requests per second of each (layout, batch), by the compiled formulas.
+
+    They equal the plain ones, which `test_compiled_loops_find_the_same_to_the_last_bit` holds, and try a space soon.
+    """
+    each = list(pairs)
+    rows = np.array([problem.space.rows[at] for at, _ in each], np.float64)
+    batches = np.array([float(batch) for _, batch in each])
+    out = np.zeros((len(each), 4))
+    run = grid.compiled(search.run_points, *search.HELPERS)
+    if each:
+        run(search.with_chunk(problem.setting, chunk), problem.job, rows, batches, search.ONE_POOL, out)
+    found: list[list[float]] = out.tolist()
+    return found

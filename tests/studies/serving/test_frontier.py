@@ -3,7 +3,7 @@
 import itertools
 
 from hypothesis import given, settings
-from serving_problems import CHUNKS, Problem, problems
+from serving_problems import CHUNKS, Problem, loads, problems
 
 from clustercast.physics.loop import closed_loop
 from clustercast.studies.serving import search
@@ -15,15 +15,13 @@ def test_no_setup_of_the_grid_beats_a_point_in_both(problem: Problem) -> None:
     limit_s = problem.limits.ttft_s
     front, n_setups = search.frontier(
         problem.setting, problem.job, problem.space, problem.n_chips,
-        chunks=CHUNKS, ttft_limit_s=limit_s, compiled=False,
+        chunks=CHUNKS, ttft_limit_s=limit_s, compiled=True,
     )  # fmt: skip
     tried = []
     for chunk in CHUNKS:
-        setting = search.with_chunk(problem.setting, chunk)
-        for at, row in enumerate(problem.space.rows):
-            for batch in search.batches_up_to(row[6]):
-                done = closed_loop(setting, problem.job._replace(batch=float(batch)), problem.space.plan(at))
-                tried.append((done.ttft_s, done.tpot_s, problem.n_chips // row[5] * done.requests_per_s))
+        pairs = [(at, batch) for at, row in enumerate(problem.space.rows) for batch in search.batches_up_to(row[6])]
+        for (at, _), (ttft_s, tpot_s, _, rate) in zip(pairs, loads(problem, chunk, pairs), strict=True):
+            tried.append((ttft_s, tpot_s, problem.n_chips // problem.space.rows[at][5] * rate))
     assert len(tried) == n_setups
     for one, other in itertools.pairwise(front):
         assert one.tpot_s < other.tpot_s
@@ -37,10 +35,10 @@ def test_no_setup_of_the_grid_beats_a_point_in_both(problem: Problem) -> None:
 @settings(max_examples=40)
 def test_the_best_under_an_objective_is_no_worse_than_the_frontier(problem: Problem) -> None:
     front, _ = search.frontier(
-        problem.setting, problem.job, problem.space, problem.n_chips, ttft_limit_s=problem.limits.ttft_s, compiled=False
+        problem.setting, problem.job, problem.space, problem.n_chips, ttft_limit_s=problem.limits.ttft_s, compiled=True
     )
     found = search.best_batch(
-        problem.setting, problem.job, problem.space, problem.n_chips, problem.limits, compiled=False
+        problem.setting, problem.job, problem.space, problem.n_chips, problem.limits, compiled=True
     ).best
     within = [point.requests_per_s for point in front if point.tpot_s <= problem.limits.tpot_s]
     if found is None:

@@ -7,7 +7,7 @@ import pytest
 import strategies
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from serving_problems import CHUNKS, Problem, load_of, problems
+from serving_problems import CHUNKS, Problem, load_of, loads, problems
 
 from clustercast.errors import WrongInput
 from clustercast.physics.loop import closed_loop
@@ -26,18 +26,15 @@ def tried_all(problem: Problem) -> set[tuple[ServingPlan, int, int]]:
     best = 0.0
     where: set[tuple[ServingPlan, int, int]] = set()
     for chunk in CHUNKS:
-        setting = search.with_chunk(problem.setting, chunk)
-        for at, row in enumerate(problem.space.rows):
-            plan = problem.space.plan(at)
-            for batch in range(1, row[6] + 1):
-                done = closed_loop(setting, problem.job._replace(batch=float(batch)), plan)
-                if done.ttft_s > problem.limits.ttft_s or done.tpot_s > problem.limits.tpot_s:
-                    continue
-                rate = problem.n_chips // row[5] * done.requests_per_s
-                if rate > best * NEARLY:
-                    best, where = rate, {(plan, batch, chunk)}
-                elif rate > best / NEARLY:
-                    where.add((plan, batch, chunk))
+        pairs = [(at, batch) for at, row in enumerate(problem.space.rows) for batch in range(1, row[6] + 1)]
+        for (at, batch), (ttft_s, tpot_s, _, per_s) in zip(pairs, loads(problem, chunk, pairs), strict=True):
+            if ttft_s > problem.limits.ttft_s or tpot_s > problem.limits.tpot_s:
+                continue
+            rate = problem.n_chips // problem.space.rows[at][5] * per_s
+            if rate > best * NEARLY:
+                best, where = rate, {(problem.space.plan(at), batch, chunk)}
+            elif rate > best / NEARLY:
+                where.add((problem.space.plan(at), batch, chunk))
     return where
 
 
@@ -45,7 +42,7 @@ def tried_all(problem: Problem) -> set[tuple[ServingPlan, int, int]]:
 @settings(max_examples=20)
 def test_the_search_finds_what_trying_everything_finds(problem: Problem) -> None:
     found = search.best_batch(
-        problem.setting, problem.job, problem.space, problem.n_chips, problem.limits, chunks=CHUNKS, compiled=False
+        problem.setting, problem.job, problem.space, problem.n_chips, problem.limits, chunks=CHUNKS, compiled=True
     )
     where = tried_all(problem)
     if not where:
@@ -59,7 +56,7 @@ def test_the_search_finds_what_trying_everything_finds(problem: Problem) -> None
 @settings(max_examples=40)
 def test_every_setup_of_the_space_is_accounted_for(problem: Problem) -> None:
     looked = search.best_batch(
-        problem.setting, problem.job, problem.space, problem.n_chips, problem.limits, chunks=CHUNKS, compiled=False
+        problem.setting, problem.job, problem.space, problem.n_chips, problem.limits, chunks=CHUNKS, compiled=True
     ).search
     in_space = len(CHUNKS) * (sum(row[6] for row in problem.space.rows) + problem.space.n_too_large)
     assert looked.n_considered == looked.n_feasible + sum(looked.rejected.values()) == in_space
@@ -71,9 +68,9 @@ def test_more_requests_hardly_make_one_faster(problem: Problem) -> None:
     """What the search leaves out unseen rests on this."""
     for at, row in enumerate(problem.space.rows):
         longest = [0.0, 0.0, 0.0]
-        for batch in range(1, row[6] + 1):
-            done = closed_loop(problem.setting, problem.job._replace(batch=float(batch)), problem.space.plan(at))
-            now = [done.ttft_s, done.tpot_s, done.latency_s]
+        chunk = int(problem.setting.engine.chunk_tokens)
+        for ttft_s, tpot_s, latency_s, _ in loads(problem, chunk, ((at, batch) for batch in range(1, row[6] + 1))):
+            now = [ttft_s, tpot_s, latency_s]
             kept = (search.KEPT_TTFT, search.KEPT_TPOT_IN_TURNS, search.KEPT_IN_TURNS)
             if problem.setting.engine.mixed_share > 0.5:
                 kept = (search.KEPT_TTFT, search.KEPT_TPOT, search.KEPT)
@@ -86,7 +83,7 @@ def test_more_requests_hardly_make_one_faster(problem: Problem) -> None:
 def test_a_looser_objective_never_costs_throughput(problem: Problem, looser: float) -> None:
     def rate(limits: Limits) -> float:
         found = search.best_batch(
-            problem.setting, problem.job, problem.space, problem.n_chips, limits, compiled=False
+            problem.setting, problem.job, problem.space, problem.n_chips, limits, compiled=True
         ).best
         if found is None:
             return 0.0
@@ -105,7 +102,7 @@ def test_more_bandwidth_never_costs_throughput(problem: Problem, faster: float) 
 
     def rate(setting: ServingSetting) -> float:
         found = search.best_batch(
-            setting, problem.job, problem.space, problem.n_chips, problem.limits, compiled=False
+            setting, problem.job, problem.space, problem.n_chips, problem.limits, compiled=True
         ).best
         if found is None:
             return 0.0
@@ -140,7 +137,7 @@ def test_a_load_is_served_by_the_fewest_chips_that_hold_the_objectives(problem: 
     limits = Limits(min(problem.limits.ttft_s, 1e9), problem.limits.tpot_s)
     load = load_of(problem, concurrency=float(concurrency))
     found = search.best_under_load(
-        problem.setting, load, problem.space, problem.n_chips, limits, chunks=CHUNKS, compiled=False
+        problem.setting, load, problem.space, problem.n_chips, limits, chunks=CHUNKS, compiled=True
     )
     meeting = [each for each in costed(problem, load) if each[1] <= limits.ttft_s and each[2] <= limits.tpot_s]
     if not meeting:
@@ -162,7 +159,7 @@ def test_every_number_of_replicas_is_accounted_for(problem: Problem, concurrency
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "SCANNED", scanned)
         looked = search.best_under_load(
-            problem.setting, load, problem.space, problem.n_chips, problem.limits, chunks=CHUNKS, compiled=False
+            problem.setting, load, problem.space, problem.n_chips, problem.limits, chunks=CHUNKS, compiled=True
         ).search
     in_space = sum(max(min(problem.n_chips // row[5], concurrency), 1) for row in problem.space.rows)
     assert looked.n_considered == looked.n_feasible + sum(looked.rejected.values())
@@ -180,7 +177,7 @@ def test_arrivals_are_served_by_the_fewest_chips_that_hold_the_objectives(percen
         limits = Limits(3.0 * top.ttft_s, 2.0 * top.tpot_s)
         load = load_of(problem, rate=0.6 * top.saturation_requests_per_s * problem.n_chips, percentile=percentile)
         found = search.best_under_load(
-            problem.setting, load, problem.space, problem.n_chips, limits, chunks=CHUNKS, compiled=False
+            problem.setting, load, problem.space, problem.n_chips, limits, chunks=CHUNKS, compiled=True
         )
         names = ("ttft_p90_s", "tpot_p90_s") if percentile else ("ttft_s", "tpot_s")
         meeting = []
@@ -203,7 +200,7 @@ def test_arrivals_are_served_by_the_fewest_chips_that_hold_the_objectives(percen
 def test_a_load_without_objectives_is_served_fastest(problem: Problem, concurrency: int) -> None:
     load = load_of(problem, concurrency=float(concurrency))
     found = search.best_under_load(
-        problem.setting, load, problem.space, problem.n_chips, Limits(), chunks=CHUNKS, compiled=False
+        problem.setting, load, problem.space, problem.n_chips, Limits(), chunks=CHUNKS, compiled=True
     ).best
     every = costed(problem, load)
     if not every:
