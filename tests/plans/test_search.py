@@ -57,7 +57,7 @@ questions = strategies.seeded(question)
 def test_the_fastest_plans_are_those_that_trying_every_plan_finds(asked: Question) -> None:
     setting, n_chips, fixed = asked
     held = {name: code for name, code in fixed.items() if code != text.ANY}
-    every = search.brute_force(setting, n_chips, fixed, 3)
+    every = search.brute_force(setting, n_chips, fixed, 3, compiled=True)
     found = search.fastest(setting, n_chips, fixed, 3)
     assert found.steps_s == every.steps_s
     assert search.fastest(setting, n_chips, fixed, 1).steps_s == every.steps_s[:1]
@@ -129,3 +129,12 @@ def test_more_chips_of_one_cluster_never_slow_the_best_plan() -> None:
     found_s = [search.fastest(setting, n_chips, {"recompute": 2}).steps_s for n_chips in (4, 8, 16)]
     found_s = [steps for steps in found_s if steps]
     assert found_s == sorted(found_s, reverse=True)
+
+
+@pytest.mark.slow
+def test_trying_everything_compiled_and_plain_agree() -> None:
+    rng = random.Random(23)
+    for _ in range(20):
+        setting, n_chips, fixed = question(rng)
+        plain = search.brute_force(setting, n_chips, fixed, 3, compiled=False)
+        assert search.brute_force(setting, n_chips, fixed, 3, compiled=True) == plain

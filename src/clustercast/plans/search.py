@@ -29,6 +29,7 @@ from clustercast.records import (
     SCHEDULE_NAMES,
     Plan,
     Setting,
+    Step,
 )
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ FREED = dict(
 )  # what a search may be told to try, the usual first
 ROUNDING = 1.0 - 1e-12  # a bound may be a rounding above what it bounds
 COMPILED_ABOVE = 1_000_000  # plans considered; below it plain Python is done before numba is loaded: bench/results
+COMPILED_COSTS = 20_000  # plans costed whole; the same
 
 
 class Space(NamedTuple):
@@ -430,42 +432,59 @@ def every(space: Space) -> Iterator[Plan]:
 
 
 def brute_force(
-    setting: Setting, n_chips: int, fixed: dict[str, int], top: int = 1, cap_bytes: float = math.inf
+    setting: Setting,
+    n_chips: int,
+    fixed: dict[str, int],
+    top: int = 1,
+    cap_bytes: float = math.inf,
+    *,
+    compiled: bool | None = None,
 ) -> Found:
-    """The same answer by costing every plan of the space whole: slow, obvious, the judge of `fastest`."""
-    from clustercast.physics.training import training_step
+    """The same answer by costing every plan of the space whole: slow, obvious, the judge of `fastest`.
 
-    capacity_bytes = min(cap_bytes, setting.chip.hbm_bytes - setting.chip.reserved_bytes)
-    found: list[tuple[float, Plan]] = []
-    rejected = {"more chips than there are": 0, "divisibility": 0, "memory": 0}
-    n_considered = 0
-    least_bytes, least_plan = math.inf, None
+    compiled  None: by the number of legal plans; the answer is the same bit for bit
+    """
+    n_considered, n_beyond = 0, 0
+    legal: list[Plan] = []
     for plan in (plan for space in spaces_of(setting, n_chips, fixed) for plan in every(space)):
         n_considered += 1
         if plan.tp * plan.pp * plan.cp * plan.dp > n_chips:
-            rejected["more chips than there are"] += 1
-            continue
-        if rules.broken_rule(plan, setting.model, setting.job, n_chips):
-            rejected["divisibility"] += 1
-            continue
-        step = training_step(setting, plan)
-        if step.memory_bytes > capacity_bytes:
-            rejected["memory"] += 1
-            if step.memory_bytes < least_bytes:
-                least_bytes, least_plan = step.memory_bytes, plan
-            continue
-        found.append((step.step_s, plan))
-    found.sort(key=lambda pair: pair[0])
-    best = found[:top]
-    return Found(
-        [plan for _, plan in best],
-        [step_s for step_s, _ in best],
-        n_considered,
-        len(found),
-        rejected,
-        least_bytes,
-        least_plan,
-    )
+            n_beyond += 1
+        elif not rules.broken_rule(plan, setting.model, setting.job, n_chips):
+            legal.append(plan)
+    capacity_bytes = min(cap_bytes, setting.chip.hbm_bytes - setting.chip.reserved_bytes)
+    fitting: list[tuple[float, Plan]] = []
+    least_bytes, least_plan = math.inf, None
+    for plan, (step_s, held_bytes) in zip(legal, costs_of(setting, legal, compiled=compiled), strict=True):
+        if held_bytes <= capacity_bytes:
+            fitting.append((step_s, plan))
+        elif held_bytes < least_bytes:
+            least_bytes, least_plan = held_bytes, plan
+    fitting.sort(key=lambda pair: pair[0])
+    best = fitting[:top]
+    rejected = {
+        "more chips than there are": n_beyond,
+        "divisibility": n_considered - n_beyond - len(legal),
+        "memory": len(legal) - len(fitting),
+    }
+    steps = [step_s for step_s, _ in best]
+    return Found([plan for _, plan in best], steps, n_considered, len(fitting), rejected, least_bytes, least_plan)
+
+
+def costs_of(setting: Setting, plans: list[Plan], *, compiled: bool | None = None) -> list[tuple[float, float]]:
+    """Step seconds and bytes of each plan."""
+    from clustercast.physics.training import training_step
+
+    if compiled is None:
+        compiled = len(plans) > COMPILED_COSTS
+    if not compiled:
+        steps = (training_step(setting, plan) for plan in plans)
+        return [(step.step_s, step.memory_bytes) for step in steps]
+    from clustercast.physics import grid
+
+    rows = grid.steps(setting, plans)
+    places = [Step._fields.index(name) for name in ("step_s", "memory_bytes")]
+    return [(step_s, held_bytes) for step_s, held_bytes in rows[:, places].tolist()]
 
 
 def pareto(setting: Setting, n_chips: int, fixed: dict[str, int], most: int = 12) -> list[tuple[float, float, Plan]]:

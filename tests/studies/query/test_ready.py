@@ -221,26 +221,30 @@ def test_the_top_is_in_order(folder: Path) -> None:
     ]  # fmt: skip
 
 
+THERE = "there are best, break-even, pareto, plan-changes, summary, top; or write SQL"
+LACKS = "the study has no column {} for this; there are {}"
+NUMBERS = "days, rent_usd, count, chip.hbm_bandwidth, tp"
+TAKES = "--by, --budget, --per, --where, --order"
+
+
 @pytest.mark.parametrize(
     ("question", "options", "said", "hint"),
     [
         ("bets", {}, "query: unknown question 'bets'", "did you mean best?"),
-        ("hello", {}, "query: unknown question 'hello'", "there are best, break-even, pareto, plan-changes, summary, top; or write SQL"),
-        ("best", {"by": "dais"}, "--by: the study has no column 'dais' for this; there are days, rent_usd", "did you mean days?"),
+        ("hello", {}, "query: unknown question 'hello'", THERE),
+        ("best", {"by": "dais"}, f"--by: {LACKS.format(repr('dais'), 'days, rent_usd')}", "did you mean days?"),
         ("best", {"budget": "days"}, "--budget: days needs values", "write --budget days=30,90"),
         ("best", {"budget": "days=soon"}, "--budget: expected numbers like 30 or 5M, got 'soon'", None),
-        ("best", {"x": "count"}, "--x is not for 'best', which takes --by, --budget, --per, --where, --order", None),
+        ("best", {"x": "count"}, f"--x is not for 'best', which takes {TAKES}", None),
         ("break-even", {"chips": ("h20",)}, "--chips: expected two names with a comma between them, got 1: h20", None),
-        ("break-even", {"chips": ("h20", "a100")}, f"--chips: the study has no chip 'a100'; there are {H20}, {H100}", None),
+        ("break-even", {"chips": ("h20", "b7")}, f"--chips: the study has no chip 'b7'; there are {H20}, {H100}", None),
         ("break-even", {"chips": ("h20", H20)}, f"--chips: expected two chips, got {H20} twice", None),
         ("break-even", {"x": "count", "y": "count"}, "--y: count is --x already", None),
-        ("pareto", {"x": "chip"}, "--x: the study has no column 'chip' for this; there are days, rent_usd, count, "
-         "chip.hbm_bandwidth, tp", None),
+        ("pareto", {"x": "chip"}, f"--x: {LACKS.format(repr('chip'), NUMBERS)}", None),
         ("top", {"n": 0}, "--n: expected a whole number from 1, got 0", None),
-        ("SELECT 1", {"where": "tp = 2"}, "--where is for ready-made questions: best, break-even, pareto, plan-changes, "
-         "summary, top", None),
+        ("SELECT 1", {"where": "tp = 2"}, f"--where is for ready-made questions: {', '.join(QUESTIONS)}", None),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_said(
     folder: Path, question: str, options: dict[str, Any], said: str, hint: str | None
 ) -> None:
@@ -256,7 +260,7 @@ def test_a_condition_may_be_wrong_or_leave_nothing(folder: Path) -> None:
         ask(folder, "best", where="cuont > 1")
     with pytest.raises(WrongInput, match="query: "):
         ask(folder, "best", where="1) UNION (SELECT")
-    with pytest.raises(WrongInput, match="expected one SELECT, got 2"):
+    with pytest.raises(WrongInput, match="expected one SELECT, got 3"):
         ask(folder, "best", where="true); COPY points TO 'x'; SELECT (1")
 
 

@@ -7,11 +7,12 @@ an address in memory.
 
 import difflib
 import re
-import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from clustercast.errors import NoAnswer, WrongInput
 from clustercast.studies.query.columns import NUMBER, TEXT, WHOLE
@@ -32,6 +33,9 @@ _KIND: Final = re.compile(r"^(?:\w+Error: )?([A-Z][A-Za-z ]*?) Error: ")
 _QUOTED: Final = re.compile(r'"([^"]+)"')
 
 
+Result = TypeVar("Result")
+
+
 @dataclass(slots=True)
 class Stream:
     """The rows of a statement as they come."""
@@ -44,8 +48,7 @@ class Stream:
     def __iter__(self) -> Iterator[list[tuple[Any, ...]]]:
         """Lists of rows. Raises WrongInput and NoAnswer."""
         while True:
-            with self._sandbox.words():
-                batch = next(self._reader, None)
+            batch = self._sandbox.done(lambda: next(self._reader, None))
             if batch is None:
                 return
             yield rows_of(batch)
@@ -59,13 +62,14 @@ class Sandbox:
     timeout_s: float
     memory_bytes: float
     _connection: "duckdb.DuckDBPyConnection"
-    _late: threading.Event = field(default_factory=threading.Event)
+    _pool: ThreadPoolExecutor  # of one thread, so that this one can be interrupted
+    _end_s: float  # of the time, as `monotonic` counts
+    _late: bool = False
 
     def run(self, sql: str) -> Stream:
         """The rows of one SELECT. Raises WrongInput and NoAnswer."""
-        with self.words():
-            self._check(sql)
-            reader = self._connection.sql(sql).to_arrow_reader(BATCH_ROWS)
+        self.done(lambda: self._check(sql))
+        reader = self.done(lambda: self._connection.sql(sql).to_arrow_reader(BATCH_ROWS))
         return Stream(tuple(reader.schema.names), tuple(map(kind_of, reader.schema.types)), reader, self)
 
     def all(self, sql: str) -> list[tuple[Any, ...]]:
@@ -76,6 +80,10 @@ class Sandbox:
         """Refuse all but one SELECT over the points. Raises WrongInput and DuckDB's errors."""
         import json
 
+        try:
+            sql.encode()
+        except UnicodeEncodeError:
+            raise WrongInput("query: holds what is no text") from None
         n = len(self._connection.extract_statements(sql))
         if n != 1:
             raise WrongInput(f"query: expected one SELECT, got {n or 'no'} statement{'s' if n > 1 else ''}")
@@ -93,23 +101,31 @@ class Sandbox:
                     hint=f"table functions are {', '.join(sorted(TABLE_FUNCTIONS))}",
                 )
 
-    @contextmanager
-    def words(self) -> Iterator[None]:
-        """DuckDB's errors in the house's words."""
+    def done(self, work: Callable[[], Result]) -> Result:
+        """What some work of DuckDB comes to, within the time; its errors in the house's words.
+
+        Raises WrongInput and NoAnswer; an interrupt from the keyboard ends it, too.
+        """
         import duckdb
         import pyarrow as pa
 
+        running = self._pool.submit(work)
         try:
-            if self._late.is_set():
-                raise self.too_long()
-            yield
+            wait([running], max(self._end_s - time.monotonic(), 0.0))
+            self._late = self._late or not running.done()
+        finally:
+            while not running.done():
+                self._connection.interrupt()
+                wait([running], AGAIN_S)
+        if self._late:
+            raise self.too_long()
+        try:
+            return running.result()
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             raise self._said(error) from None
 
     def _said(self, error: Exception) -> WrongInput | NoAnswer:
         text = str(error)
-        if self._late.is_set():
-            return self.too_long()
         if IN_A_PART in text:
             return first_broken(self.kept) or WrongInput(f"{str(self.kept.folder)!r}: {' '.join(text.split())}")
         kind = _KIND.match(text)
@@ -155,24 +171,11 @@ class Sandbox:
 def opened(kept: Kept, timeout_s: float, memory_bytes: float) -> Iterator[Sandbox]:
     """A connection that sees the points of a sweep and nothing else, until the time is over."""
     connection = _connection(kept, memory_bytes)
-    sandbox = Sandbox(kept, timeout_s, memory_bytes, connection)
-    over = threading.Event()
-
-    def watch() -> None:
-        if over.wait(timeout_s):
-            return
-        sandbox._late.set()
-        while not over.wait(AGAIN_S):
-            connection.interrupt()
-
-    watching = threading.Thread(target=watch, daemon=True)
-    watching.start()
-    try:
-        yield sandbox
-    finally:
-        over.set()
-        watching.join()
-        connection.close()
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            yield Sandbox(kept, timeout_s, memory_bytes, connection, pool, time.monotonic() + timeout_s)
+        finally:
+            connection.close()
 
 
 def _connection(kept: Kept, memory_bytes: float) -> "duckdb.DuckDBPyConnection":
@@ -246,4 +249,5 @@ def one_line(text: str) -> str:
     message = _KIND.sub("", text).split("\n\nLINE ")[0]
     message = re.split(r"\n\s*(?:Candidate |Did you mean)", message)[0]
     message = " ".join(message.split())
-    return message[:1].lower() + message[1:].rstrip(".")
+    first = message[:1] if message[1:2].isupper() else message[:1].lower()
+    return first + message[1:].rstrip(".")
