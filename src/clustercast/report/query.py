@@ -242,7 +242,9 @@ def sinks(*, csv: str | None, xlsx: str | None) -> Iterator[list["Sink"]]:
             fresh = open_files.enter_context(files.whole("--csv", csv))
             found.append(Csv(open_files.enter_context(fresh.open("w", encoding="utf-8", newline=""))))
         if xlsx is not None:
-            found.append(Xlsx(open_files.enter_context(files.whole("--xlsx", xlsx))))
+            sheet = Xlsx(open_files.enter_context(files.whole("--xlsx", xlsx)))
+            open_files.callback(sheet.close)
+            found.append(sheet)
         yield found
 
 
@@ -319,7 +321,7 @@ class Xlsx:
                     self._sheet.write_string(self._line, place, terminal.visible(str(value)))
 
     def end(self, result: QueryResult) -> None:
-        """Say where the rows come from, and close the file."""
+        """Say where the rows come from."""
         sheet = self._book.add_worksheet("source")
         sheet.set_column(1, 1, WIDTH)
         said = [
@@ -330,4 +332,7 @@ class Xlsx:
         for line, (name, text) in enumerate(said):
             sheet.write_string(line, 0, name)
             sheet.write_string(line, 1, text)
+
+    def close(self) -> None:
+        """Write what there is."""
         self._book.close()
