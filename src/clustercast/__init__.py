@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from clustercast.catalog import ChipProfile, FabricProfile, ModelProfile
     from clustercast.estimates.result import Estimate
     from clustercast.studies.calibrate import Calibrated
+    from clustercast.studies.check import Check
     from clustercast.studies.compare import Comparison
     from clustercast.studies.design import Design
     from clustercast.studies.fleet import Fleet
@@ -37,6 +38,7 @@ __version__ = "0.1.0"
 __all__ = [
     "__version__",
     "calibrate",
+    "check",
     "chip",
     "chips",
     "compare",
@@ -67,7 +69,7 @@ __all__ = [
 
 def estimate(
     chip: str,
-    model: str,
+    model: str = "",
     *,
     n_chips: int | None = None,
     tokens: float | None = None,
@@ -83,6 +85,7 @@ def estimate(
     engine: str = "vllm",
     settings: tuple[str, ...] = (),
     price: str = "rent",
+    launch: "str | Path | None" = None,
     calibration: "str | Path | Sequence[str | Path]" = (),
 ) -> "Estimate":
     """How long a model trains and how fast it serves on a cluster of one chip.
@@ -98,6 +101,8 @@ def estimate(
     batch         sequences in flight on all chips
     settings      "chip.hbm_bandwidth=6TB/s", "job.pue=1.1" and the like
     price         what cost_usd is: "rent", or "buy" for one's own chips
+    launch        a training launch file (Megatron-LM, Megatron-Bridge, torchtitan, DeepSpeed, MindSpeed-LLM): model,
+                  plan, batch, lengths and precision are read from it; what is also given here must agree
     calibration   files that `calibrate` wrote: their constants go before the catalogue's
 
     Raises errors.WrongInput (exit status 2 of the command line) and errors.NoAnswer (3).
@@ -115,7 +120,12 @@ def estimate(
         input_len, output_len, batch, fabric, stack, engine, tuple(settings), price,
     )  # fmt: skip
     with constants.using(calibration, settings):
-        return answer(asked)
+        if launch is None:
+            return answer(asked)
+        from clustercast.studies.launch import training
+
+        asked, read = training.question_of(asked, launch)
+        return training.with_launch(answer(asked), read)
 
 
 def plan(
@@ -132,11 +142,15 @@ def plan(
     stack: str | None = None,
     settings: tuple[str, ...] = (),
     top: int = 10,
+    export: str | None = None,
     calibration: "str | Path | Sequence[str | Path]" = (),
 ) -> "PlanRanking":
     """The fastest training plans that fit, in order, and the exact Pareto set of speed against memory.
 
     The arguments are those of `estimate`; what `plan` fixes is held.
+
+    export  also a launch file for the fastest plan, in `launch` of the answer: "megatron-lm", "megatron-bridge",
+            "torchtitan", "deepspeed" or "mindspeed-llm"; what the tool lacks of the plan is refused (WrongInput)
 
     >>> found = plan("h100", "llama-3.1-8b", n_chips=8, plan="pp=1,micro_batch=1,recompute=none", top=2)
     >>> found.plans[0].step_s <= found.plans[1].step_s
@@ -151,12 +165,16 @@ def plan(
         fabric=fabric, stack=stack, settings=tuple(settings),
     )  # fmt: skip
     with constants.using(calibration, settings):
-        return rank(asked, top)
+        if export is None:
+            return rank(asked, top)
+        from clustercast.studies.launch import training
+
+        return training.ranked_with_export(export, asked, top)
 
 
 def serve(
     chip: str,
-    model: str,
+    model: str = "",
     *,
     n_chips: int | None = None,
     input_len: int | str | None = None,
@@ -167,7 +185,7 @@ def serve(
     ttft_s: float | None = None,
     tpot_s: float | None = None,
     percentile: float | None = None,
-    engine: str = "vllm",
+    engine: str | None = None,
     precision: str | None = None,
     plan: str = "",
     hit_fraction: float = 0.0,
@@ -178,6 +196,8 @@ def serve(
     seed: int = 0,
     fabric: str | None = None,
     settings: tuple[str, ...] = (),
+    launch: "str | Path | None" = None,
+    export: str | None = None,
     calibration: "str | Path | Sequence[str | Path]" = (),
 ) -> "ServeResult":
     """How fast a model serves under a load or objectives, and with which plan.
@@ -195,6 +215,9 @@ def serve(
     accepted_tokens  that a step yields per sequence when it guesses n_drafts
     frontier         also the Pareto set of throughput per chip against speed per user
     n_simulated      requests of an event simulation of the plan beside the formulas, drawn by `seed`; 0: none
+    launch           a launch file of vLLM, SGLang or TensorRT-LLM: model, plan, chips, precision, engine and limits are
+                     read from it; what is also given here must agree
+    export           "vllm", "sglang" or "tensorrt-llm": `launch` of the answer is a launch file for its setup
 
     Raises errors.WrongInput (exit status 2 of the command line) and errors.NoAnswer (3), with the nearest there is.
 
@@ -209,12 +232,18 @@ def serve(
     from clustercast.studies.serving.result import serve as answer
 
     asked = ServeAsked(
-        chip, model, n_chips, input_len, output_len, None if lengths is None else os.fspath(lengths), engine, precision,
-        fabric, concurrency, rate, ttft_s, tpot_s, percentile, plan, hit_fraction, n_drafts, accepted_tokens,
-        tuple(settings),
+        chip, model, n_chips, input_len, output_len, None if lengths is None else os.fspath(lengths), engine or "vllm",
+        precision, fabric, concurrency, rate, ttft_s, tpot_s, percentile, plan, hit_fraction, n_drafts,
+        accepted_tokens, tuple(settings),
     )  # fmt: skip
     with constants.using(calibration, settings):
-        return answer(asked, frontier=frontier, n_simulated=n_simulated, seed=seed)
+        if launch is None and export is None:
+            return answer(asked, frontier=frontier, n_simulated=n_simulated, seed=seed)
+        from clustercast.studies.launch.serving import served
+
+        return served(
+            asked, launch, export, own_engine=engine is None, frontier=frontier, n_simulated=n_simulated, seed=seed
+        )
 
 
 def compare(
@@ -341,6 +370,49 @@ def calibrate(
     options = Options(chip, fabric, stack, engine, n_ranks, n_hosts, operation, str(output), force, keep_anyway)
     with constants.using(calibration):
         return run([files] if isinstance(files, (str, os.PathLike)) else files, options)
+
+
+def check(
+    log: "str | Path",
+    chip: str,
+    *,
+    model: str = "",
+    n_chips: int | None = None,
+    plan: str = "",
+    global_batch: int | None = None,
+    seq_len: int | None = None,
+    precision: str | None = None,
+    launch: "str | Path | None" = None,
+    fabric: str | None = None,
+    stack: str | None = None,
+    engine: str | None = None,
+    n_hosts: int | None = None,
+    operation: str | None = None,
+    settings: tuple[str, ...] = (),
+    calibration: "str | Path | Sequence[str | Path]" = (),
+) -> "Check":
+    """Is a measured number normal? What a log says against what is expected, and the likeliest cause of a difference.
+
+    log        a training log (Megatron-LM, torchtitan, NeMo, DeepSpeed), nccl-tests output, or a load test's result
+    model      where neither log nor launch file says it; likewise n_chips, plan, global_batch, seq_len, precision
+    launch     the run's launch file; what it and the others say differently is an error
+    stack      training stack; None: by the log's tool and date. engine: the same for serving
+    n_hosts    of nccl-tests whose header is lost; operation: which collective, where the file does not say
+
+    Raises errors.WrongInput for a file that holds nothing that is known, and for what contradicts it.
+    """
+    import os
+
+    from clustercast.catalog import constants
+    from clustercast.studies.check import CheckAsked
+    from clustercast.studies.check import check as answer
+
+    asked = CheckAsked(
+        os.fspath(log), chip, model, n_chips, global_batch, seq_len, precision, plan, fabric, stack, engine,
+        None if launch is None else os.fspath(launch), n_hosts, operation, tuple(settings),
+    )  # fmt: skip
+    with constants.using(calibration, settings):
+        return answer(asked)
 
 
 def pools(
@@ -897,7 +969,7 @@ def query(
 ) -> "QueryResult":
     """Ask the points that a sweep kept, finished or not: SQL over the table `points`, or a ready-made question.
 
-    question  SQL, or "best", "break-even", "pareto", "plan-changes", "summary", "top"
+    question  SQL, or "best", "break-even", "pareto", "plan-changes", "spread", "summary", "top"
     by        the output that decides; per: columns to keep apart; x, y: axes, of pareto outputs
     chips     break-even: two; budget: best: "count", "days=30,90", "rent_usd=1M"
     where     which points a ready-made question takes, in SQL

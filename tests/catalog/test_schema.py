@@ -132,7 +132,7 @@ def test_a_full_date_is_text(tmp_path):
     assert read.load(path, "chip")["released"] == "2023-11-05"
 
 
-@pytest.mark.parametrize("kind", schema.MODELS)
+@pytest.mark.parametrize("kind", schema.READ)
 def test_the_json_schema_in_the_docs_is_the_codes(kind):
     committed = json.loads((ROOT / f"docs/schemas/{kind}.schema.json").read_text("utf-8"))
     assert committed == schema.json_schemas()[kind], "write them with catalog.schema.write_json_schemas(docs/schemas)"
@@ -145,3 +145,31 @@ def test_the_catalogue_fits_its_json_schema(kind):
     for path in sorted((ROOT / FOLDERS[kind]).glob("*.yaml")):
         errors = [error.message for error in validator.iter_errors(yaml.load(path.read_text("utf-8")))]
         assert not errors, path.name
+
+
+def test_every_kind_of_file_has_a_json_schema():
+    assert set(schema.json_schemas()) == {"chip", "fabric", "model", "calibration", "study"}
+
+
+def test_a_calibration_fits_its_json_schema():
+    number = {
+        "value": 0.8,
+        "standard_error": 0.01,
+        "low": 0.7,
+        "high": 0.9,
+        "before": 0.75,
+        "kind": "fitted",
+        "source": "a",
+    }
+    errors = {"median": 0.1, "max": 0.2}
+    part = {
+        "kind": "matmuls",
+        "chip": "h20-96gb",
+        "belongs_to": "bf16",
+        "n": 9,
+        "constants": {"matmul_fraction": number},
+    }
+    overlay = {"schema": "clustercast.calibration/1", "date": "2026-01-01", "clustercast": "0.1", "sources": {"a": "A"}}
+    overlay["parts"] = [part | {"error_before": errors, "error_after": errors}]
+    jsonschema.Draft202012Validator(schema.json_schemas()["calibration"]).validate(overlay)
+    assert schema.validate("calibration", overlay)

@@ -67,6 +67,22 @@ def test_a_map_where_chips_are_even(cli: Cli, folder: str) -> None:
     assert "never even: h100-sxm5-80gb is better everywhere" in back.out
 
 
+def test_a_chip_that_alone_fits_is_named_in_the_map(cli: Cli, tmp_path: Path) -> None:
+    table = {
+        "point": list(range(6)), "chip": ["a-1", "a-1", "a-1", "b-2", "b-2", "b-2"], "batch": [1, 2, 2, 1, 1, 2],
+        "input_len": [8, 8, 16, 8, 16, 8], "status": ["ok"] * 6, "tpot_ms": [1.0, 4.0, 1.0, 2.0, 1.0, 2.0],
+    }  # fmt: skip
+    done = cli("query", str(sweep_folder.write(tmp_path / "out", table)), "break-even")
+    assert done.out.splitlines()[2:8] == [
+        "batch across, input_len down",
+        "      1   2",
+        "16   <b  <a",
+        " 8  0.5   2",
+        "<name: only that one has a point that is ok",
+        "even: batch 1.5 at 8 input_len",
+    ]
+
+
 def test_show_sql_prints_what_runs(cli: Cli, folder: str) -> None:
     shown = cli("query", folder, "top", "--n", "2", "--show-sql").out
     rows = cli("query", folder, shown, "--json").document["rows"]
@@ -107,6 +123,7 @@ def test_a_spreadsheet_with_its_source(cli: Cli, folder: str, tmp_path: Path) ->
         ("break-even", "--x", "chip.hbm_bandwidth", "--per", "model,count"),
         ("pareto", "--per", "model,chip"),
         ("plan-changes",),
+        ("spread",),
         ("top", "--x", "count"),
         ("SELECT count, tp, min(days) AS d FROM points GROUP BY ALL", "--x", "count", "--y", "tp"),
         ("SELECT chip, count, min(days) AS d FROM points GROUP BY ALL",),

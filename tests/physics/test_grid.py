@@ -85,6 +85,14 @@ def test_a_driver_elsewhere_is_hashed_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_cache_folder_is_named_by_the_hash() -> None:
-    driver = grid.compiled(grid.run_steps, grid.plan_of)
-    assert f"compiled-{grid.sources_hash(Path(grid.__file__))}" in str(driver.__wrapped__._cache.cache_path)  # type: ignore[attr-defined]
+def test_machine_code_is_kept_under_the_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda *_, **__: tmp_path)
+    setting = as_declared(strategies.setting(random.Random(3), "dense", global_batch=2304))
+    grid.compiled.cache_clear()
+    try:
+        grid.steps(setting, strategies.legal_plans(random.Random(3), setting, 4))
+    finally:
+        grid.compiled.cache_clear()
+    (folder,) = tmp_path.glob("compiled-*")
+    assert folder.name == f"compiled-{grid.sources_hash(Path(grid.__file__))}"
+    assert any(folder.rglob("grid.run_steps*"))

@@ -28,6 +28,7 @@ class ModelProfile(NamedTuple):
     notes: tuple[str, ...]
     resolved_as: str  # how the name that the user gave was read
     file: str
+    served: str = ""  # the recipe that the published weights are kept in, where it is not 16 bit
 
     def value(self, name: str) -> float:
         """The value of training.<name> or published.<name>; WrongInput where it is not given."""
@@ -70,11 +71,12 @@ def model_profile(data: dict[str, Any], file: str, resolved_as: str) -> ModelPro
         exceptions=published.get("exceptions", {}),
         training={name: quantity(fields) for name, fields in training.items() if isinstance(fields, list)},
         precision=training.get("precision", "bf16"),
-        serving=data.get("serving", {}),
+        serving={name: each for name, each in data.get("serving", {}).items() if name != "precision"},
         sources=data["sources"],
         notes=(*data["notes"], *notes),
         resolved_as=resolved_as,
         file=file,
+        served=data.get("serving", {}).get("precision", ""),
     )
 
 

@@ -409,10 +409,11 @@ class Training(Strict):
 
 
 class Serving(Strict):
-    """What `estimate` assumes about serving this model unless told, in tokens."""
+    """What `serve` and `estimate` assume about serving this model unless told: tokens, and how weights are kept."""
 
     input_len: Whole | None = None
     output_len: Whole | None = None
+    precision: Annotated[Text | None, Field(description="the recipe of the published weights, for `serve`")] = None
 
 
 class Model(Strict):
@@ -580,7 +581,7 @@ READ: dict[str, type[Strict]] = MODELS | {"calibration": Calibration, "study": S
 def json_schemas() -> dict[str, dict[str, Any]]:
     """JSON Schema by kind of file, as docs/schemas holds them."""
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    return {kind: dialect | model.model_json_schema() for kind, model in (MODELS | {"study": Study}).items()}
+    return {kind: dialect | model.model_json_schema() for kind, model in READ.items()}
 
 
 def write_json_schemas(folder: Path) -> None:

@@ -10,6 +10,7 @@ from clustercast import __version__, errors
 from clustercast.cli import (
     calibrate,
     catalog,
+    check,
     compare,
     crossover,
     design,
@@ -45,6 +46,7 @@ app.command()(query.query)
 app.command()(crossover.crossover)
 app.command()(size.size)
 app.command()(calibrate.calibrate)
+app.command()(check.check)
 app.add_typer(catalog.chips, name="chips")
 app.add_typer(catalog.models, name="models")
 app.add_typer(catalog.fabrics, name="fabrics")

@@ -1,11 +1,25 @@
 """`clustercast estimate`."""
 
+from typing import Annotated
+
+import typer
+
 from clustercast.cli import options
+
+Launch = Annotated[
+    str | None,
+    typer.Option(
+        "--launch",
+        metavar="FILE",
+        help="Training launch file of Megatron-LM, Megatron-Bridge, torchtitan, DeepSpeed or MindSpeed-LLM: "
+        "model, plan, batch, lengths and precision are read from it.",
+    ),
+]
 
 
 def estimate(
     chip: options.Chip,
-    model: options.Model,
+    model: options.Model = "",
     *,
     count: options.Count = None,
     tokens: options.Tokens = None,
@@ -21,13 +35,16 @@ def estimate(
     stack: options.Stack = None,
     engine: options.Engine = "vllm",
     price: options.Price = "rent",
+    launch: Launch = None,
     calibration: options.Calibration = None,
     json: options.Json = False,
 ) -> None:
     """How long a model trains and how fast it serves, and why."""
     import clustercast
-    from clustercast import report
+    from clustercast import errors, report
 
+    if not model and launch is None:
+        raise errors.WrongInput("--model is missing", hint="name one, or give a launch file with --launch")
     result = clustercast.estimate(
         chip,
         model,
@@ -45,6 +62,7 @@ def estimate(
         engine=engine,
         settings=tuple(set_ or ()),
         price=price,
+        launch=launch,
         calibration=tuple(calibration or ()),
     )
     report.show(result, as_json=json)

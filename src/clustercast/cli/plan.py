@@ -8,6 +8,19 @@ from clustercast.cli import options
 
 Top = Annotated[str, typer.Option("--top", metavar="N", help="How many plans to show.")]
 
+Export = Annotated[
+    str | None,
+    typer.Option(
+        "--export",
+        metavar="TOOL",
+        help="Print a launch file for the fastest plan: megatron-lm, megatron-bridge, torchtitan, deepspeed, "
+        "mindspeed-llm.",
+    ),
+]
+Out = Annotated[
+    str | None, typer.Option("--out", metavar="FILE", help="Where --export writes; then the ranking is printed.")
+]
+
 
 def plan(
     chip: options.Chip,
@@ -23,13 +36,17 @@ def plan(
     fabric: options.Fabric = None,
     stack: options.Stack = None,
     top: Top = "10",
+    export: Export = None,
+    out: Out = None,
     calibration: options.Calibration = None,
     json: options.Json = False,
 ) -> None:
     """The fastest training plans, and what speed costs in memory."""
     import clustercast
-    from clustercast import report
+    from clustercast import errors, report
 
+    if out is not None and export is None:
+        raise errors.WrongInput("--out needs --export", hint="--export megatron-lm")
     result = clustercast.plan(
         chip,
         model,
@@ -44,5 +61,11 @@ def plan(
         settings=tuple(set_ or ()),
         calibration=tuple(calibration or ()),
         top=options.whole("--top", top) or 0,
+        export=export,
     )
+    if result.launch is not None and out is None and not json:
+        report.show_launch(result.launch)
+        return
+    if result.launch is not None and out is not None:
+        report.write_launch(result.launch, out)
     report.show(result, as_json=json)

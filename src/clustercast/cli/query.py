@@ -18,7 +18,7 @@ Asked = Annotated[
     typer.Argument(
         metavar="QUESTION",
         show_default=False,
-        help="SQL over the table `points`; or best, break-even, pareto, plan-changes, summary, top.",
+        help="SQL over the table `points`; or best, break-even, pareto, plan-changes, spread, summary, top.",
     ),
 ]
 List = Annotated[bool, typer.Option("--list", help="List the columns and the ready-made questions.")]

@@ -46,11 +46,39 @@ Chip = Annotated[
         help="Chip: a name or alias of `chips list`, or the path of a YAML file. Or --prefill-chip and --decode-chip.",
     ),
 ]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="Model: a name or alias of `models list`, a size like 70B, or the path of a YAML file or config.json.",
+    ),
+]
+Engine = Annotated[
+    str | None, typer.Option("--engine", metavar="NAME", help="Serving engine. Default: vllm, or the launch file's.")
+]
+Launch = Annotated[
+    str | None,
+    typer.Option(
+        "--launch",
+        metavar="FILE",
+        help="Answer for this launch file of vLLM, SGLang or TensorRT-LLM: a script, or their YAML options.",
+    ),
+]
+Export = Annotated[
+    str | None,
+    typer.Option(
+        "--export", metavar="TOOL", help="Print a launch file for the setup: of vllm, sglang or tensorrt-llm."
+    ),
+]
+Out = Annotated[
+    str | None, typer.Option("--out", metavar="FILE", help="Where --export writes; then the answer is printed.")
+]
 
 
 def serve(
-    model: options.Model,
     *,
+    model: Model = "",
     chip: Chip = None,
     count: options.Count = None,
     isl: Isl = None,
@@ -61,9 +89,12 @@ def serve(
     ttft: options.Ttft = None,
     tpot: Tpot = None,
     percentile: options.Percentile = None,
-    engine: options.Engine = "vllm",
+    engine: Engine = None,
     precision: options.Precision = None,
     plan: Plan = "",
+    launch: Launch = None,
+    export: Export = None,
+    out: Out = None,
     prefix_hit: options.PrefixHit = "0",
     accept: options.Accept = None,
     draft: options.Draft = None,
@@ -93,6 +124,10 @@ def serve(
     import clustercast
     from clustercast import report
 
+    if not model and launch is None:
+        raise errors.WrongInput("--model is missing", hint="or --launch FILE")
+    if out is not None and export is None:
+        raise errors.WrongInput("--out needs --export", hint="--export vllm")
     if plot is not None:
         report.check_plot(plot)
     if csv is not None:
@@ -106,7 +141,6 @@ def serve(
         "ttft_s": options.seconds("--ttft", ttft),
         "tpot_s": options.seconds("--tpot", tpot),
         "percentile": options.percentile("--percentile", percentile),
-        "engine": engine,
         "precision": precision,
         "hit_fraction": options.share("--prefix-hit", prefix_hit),
         "accepted_tokens": options.count("--accept", accept),
@@ -130,8 +164,10 @@ def serve(
     }
     if prefill_chip is not None or decode_chip is not None:
         one_pool = {"--chip": chip, "--concurrency": concurrency, "--plan": plan, "--simulate": simulate}
+        one_pool |= {"--launch": launch, "--export": export}
         pools.check(prefill_chip, decode_chip, one_pool)
-        apart = clustercast.pools(prefill_chip or "", decode_chip or "", model, n_chips=n_chips, **asked, **of_pools)  # type: ignore[arg-type]
+        asked |= of_pools | {"engine": engine or "vllm"}
+        apart = clustercast.pools(prefill_chip or "", decode_chip or "", model, n_chips=n_chips, **asked)  # type: ignore[arg-type]
         report.show_served(apart, csv=csv, plot=plot, as_json=json)
         return
     if chip is None:
@@ -148,10 +184,18 @@ def serve(
         chip,
         model,
         n_chips=n_chips,
+        launch=launch,
+        export=export,
+        engine=engine,
         concurrency=options.whole("--concurrency", concurrency),
         plan=plan,
         n_simulated=n_simulated or 0,
         seed=options.whole("--seed", seed) or 0,
         **asked,  # type: ignore[arg-type]
     )
+    if result.launch is not None and out is None and not json:
+        report.show_launch(result.launch)
+        return
+    if result.launch is not None and out is not None:
+        report.write_launch(result.launch, out)
     report.show_served(result, csv=csv, plot=plot, as_json=json)

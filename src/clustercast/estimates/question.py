@@ -23,7 +23,7 @@ class Asked:
     """The question as the user put it; None is open."""
 
     chip: str
-    model: str
+    model: str | catalog.ModelProfile
     n_chips: int | None = None
     tokens: float | None = None
     global_batch: int | None = None
@@ -38,6 +38,7 @@ class Asked:
     engine: str = "vllm"
     settings: tuple[str, ...] = ()
     price: str = "rent"  # or buy
+    only_serving: bool = False  # then weights are kept as they were published, unless precision says otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +78,14 @@ class Question:
         )
         return records.as_declared(setting)
 
-    def serving_setting(self, *, guessing: bool = False) -> records.ServingSetting:
+    def serving_setting(self, *, guessing: bool = False, kv: str = "") -> records.ServingSetting:
         """What the physics sees, for serving: serving formats and an engine, nothing of a training stack.
 
         guessing  the engine loads the layers that predict further tokens
+        kv        format of the cache; empty: as the recipe has it
         """
-        silicon = serving.silicon(self.chip, *self.silicon.recipe.parts)
+        weight, expert, usual = self.silicon.recipe.parts
+        silicon = serving.silicon(self.chip, weight, expert, kv or usual)
         cluster = build.cluster(self.chip, self.fabric, self.n_chips)
         model = self.record if guessing else self.record._replace(n_mtp_layers=0)
         return records.as_declared(
@@ -108,7 +111,7 @@ def fill(asked: Asked) -> Question:
     if asked.tokens is not None and not 1 <= asked.tokens <= MOST_TOKENS:
         raise WrongInput(f"--tokens: expected a number from 1 to {MOST_TOKENS:.0e}, got {asked.tokens:g}")
     chip = _set(catalog.find_chip(asked.chip), "chip", asked.settings)
-    model = catalog.find_model(asked.model)
+    model = catalog.find_model(asked.model) if isinstance(asked.model, str) else asked.model
     fabric = _set(catalog.find_fabric(asked.fabric or chip.fabric), "fabric", asked.settings)
     record = records.as_declared(model.record())
     said: list[Assumption] = []
@@ -149,7 +152,8 @@ def fill(asked: Asked) -> Question:
             said.append(Assumption(name, int(model.serving.get(name, usual.value)), usual.kind, usual.note))
         lengths.append(given or int(model.serving.get(name, usual.value)))
     if asked.precision is None:
-        precision, why = build.default_recipe(chip, model.precision)
+        wanted = model.served if asked.only_serving and model.served else model.precision
+        precision, why = build.default_recipe(chip, wanted)
         said.append(Assumption("precision", precision, "assumed", why or f"the default for {model.name}"))
         if why:
             warnings.append(why)

@@ -13,13 +13,15 @@ import importlib
 import pkgutil
 import sys
 import threading
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache, wraps
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from clustercast.physics import formula as marks
+from clustercast.physics import native
 from clustercast.physics.training import training_step
 from clustercast.records import Plan, Record, ServingSetting, Setting, Step
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 N_PLAN_FIELDS = len(Plan._fields)
 N_STEP_FIELDS = len(Step._fields)
 MONTH_S = 30 * 86400
+OPTIONS: Final[dict[str, Any]] = {"nogil": True, "fastmath": False, "error_model": "numpy"}
+_REGISTERED: Final[list[Callable[..., Any]]] = []  # what numba has been told about
 SETTINGS = (Setting, ServingSetting)  # the records that are large
 
 
@@ -87,9 +91,9 @@ def record(kind: type[Record], values: Any) -> Record:
 
 def sources_hash(*extra: Path) -> str:
     """A hash of all that decides what the compiled code computes."""
-    import numba
+    from importlib.metadata import version
 
-    digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
+    digest = hashlib.sha256(f"{version('numba')} {sys.version}".encode())
     package = Path(__file__).parent
     files = [*sorted(package.glob("*.py")), package.parent / "records.py", *extra]
     for file in files:
@@ -99,17 +103,19 @@ def sources_hash(*extra: Path) -> str:
 
 
 @cache
-def _register() -> None:
-    """Tell numba about every formula, once per process."""
+def _register(helpers: tuple[Callable[..., Any], ...]) -> None:
+    """Tell numba about every formula and these helpers, once per process."""
     from numba.extending import register_jitable
 
     import clustercast.physics as package
 
     for module in pkgutil.iter_modules(package.__path__):
-        if module.name != "grid":
+        if module.name not in ("grid", "native"):
             importlib.import_module(f"{package.__name__}.{module.name}")
-    for function in marks.FORMULAS:
-        register_jitable(function)
+    for function in (*marks.FORMULAS, *helpers):
+        if function not in _REGISTERED:
+            register_jitable(function)
+            _REGISTERED.append(function)
 
 
 def _forget_old(caches: Path) -> None:
@@ -123,36 +129,87 @@ def _forget_old(caches: Path) -> None:
 
 
 @cache
-def compiled(function: Callable[..., Any], *helpers: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any], *helpers: Callable[..., Any]) -> Callable[..., None]:
     """The driver `function`, compiled with its helpers (from the cache on disk when nothing changed).
 
-    Settings are given to it as rows. The first call ever takes some seconds and says so on standard error.
+    Settings are given to it as rows; memory views are taken for arrays. Where `native` can, its machine code runs
+    without numba once it is made; elsewhere numba runs it. The first call ever takes some seconds and says so on
+    standard error.
     """
-    import numba
-    from numba.extending import register_jitable
-    from platformdirs import user_cache_path
-
-    _register()
-    for helper in helpers:
-        register_jitable(helper)
-    modules = sorted({each.__module__ for each in (function, *helpers)})
-    sources = [Path(sys.modules[name].__file__ or "") for name in modules]
-    folder = user_cache_path("clustercast", appauthor=False) / f"compiled-{sources_hash(*sources)}"
+    folder = _folder_of(function, *helpers)
     stem = f"{Path(sys.modules[function.__module__].__file__ or '').stem}.{function.__name__}"
-    if not any(folder.rglob(f"{stem}*.nbc")):
-        sys.stderr.write("compiling the formulas for this machine (once, about ten seconds) ...\n")
-        sys.stderr.flush()
-        _forget_old(folder.parent)
-    with _settings(folder):
-        dispatcher = numba.njit(function, cache=True, nogil=True, fastmath=False, error_model="numpy")
+    loaded: dict[tuple[str, ...], native.Loop | None] = {}
+    lock = threading.Lock()
 
-    @wraps(dispatcher)
-    def run(*arguments: Any) -> Any:
+    def run(*arguments: Any) -> None:
+        given = tuple(native.packed(each) if isinstance(each, SETTINGS) else each for each in arguments)
+        kinds = native.kinds_of(given)
+        if kinds:
+            with lock:
+                if kinds not in loaded:
+                    file = native.file_of(folder, stem, kinds)
+                    loaded[kinds] = native.load(file) or _built(function, helpers, file, arguments)
+            loop = loaded[kinds]
+            if loop is not None and native.call(loop, given):
+                return
         # numba compiles at the first call, so its settings have to hold here too
         with _settings(folder):
-            return dispatcher(*(row(each) if isinstance(each, SETTINGS) else each for each in arguments))
+            _dispatcher(function, helpers, folder, stem)(*map(_as_numba_takes, arguments))
 
     return run
+
+
+def _folder_of(*functions: Callable[..., Any]) -> Path:
+    """Where the machine code of these functions is kept."""
+    from platformdirs import user_cache_path
+
+    modules = sorted({each.__module__ for each in functions})
+    sources = [Path(sys.modules[name].__file__ or "") for name in modules]
+    return user_cache_path("clustercast", appauthor=False) / f"compiled-{sources_hash(*sources)}"
+
+
+def _as_numba_takes(argument: Any) -> Any:
+    import numpy as np
+
+    if isinstance(argument, SETTINGS):
+        return row(argument)
+    return np.asarray(argument) if isinstance(argument, (array, memoryview)) else argument
+
+
+def _built(
+    function: Callable[..., Any], helpers: tuple[Callable[..., Any], ...], file: Path, arguments: tuple[Any, ...]
+) -> native.Loop | None:
+    """The machine code of a driver for arguments like these, made by numba and kept in `file`."""
+    import numba
+
+    _say(file.parent.parent)
+    _register(helpers)
+    with _settings(file.parent):
+        njit: Any = numba.njit  # its stubs do not know that wrappers can be left out
+        dispatcher = njit(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
+        types = tuple(numba.typeof(_as_numba_takes(each)) for each in arguments)
+        dispatcher.compile(types)
+    done = dispatcher.overloads[types]
+    return native.keep(file, done.fndesc.llvm_func_name, bytes(done.library._get_compiled_object()))
+
+
+@cache
+def _dispatcher(function: Callable[..., Any], helpers: tuple[Callable[..., Any], ...], folder: Path, stem: str) -> Any:
+    """The driver as numba runs and keeps it itself."""
+    import numba
+
+    if not any(folder.rglob(f"{stem}*.nbc")):
+        _say(folder)
+    _register(helpers)
+    with _settings(folder):
+        return numba.njit(function, cache=True, **OPTIONS)
+
+
+def _say(folder: Path) -> None:
+    """Before compilation: what takes so long."""
+    sys.stderr.write("compiling the formulas for this machine (once, about ten seconds) ...\n")
+    sys.stderr.flush()
+    _forget_old(folder.parent)
 
 
 _SETTINGS_LOCK = threading.Lock()

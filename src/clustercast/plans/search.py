@@ -12,6 +12,7 @@ else is left out: the answer equals brute force over the space, and a test says 
 
 import itertools
 import math
+from array import array
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -338,15 +339,13 @@ class Best:
         self.plans: Any = [[0] * n_fields for _ in range(top + 1)]
         self.counts: Any = [0, 0, 0, 0, math.inf]
         if compiled:
-            import numpy as np
-
-            self.steps_s, self.counts = np.array(self.steps_s), np.array(self.counts)
-            self.plans = np.array(self.plans, np.int64)
+            self.steps_s, self.counts = array("d", self.steps_s), array("d", self.counts)
+            self.plans = numbers(self.plans)
 
     def found(self, n_considered: int) -> Found:
         """What the search says in the end."""
         steps = [float(step_s) for step_s in self.steps_s if step_s < math.inf]
-        rows = [[int(value) for value in row] for row in self.plans]
+        rows = self.plans if isinstance(self.plans, list) else self.plans.tolist()
         chips, divisibility, memory_, costed = (int(x) for x in self.counts[:4])
         least_bytes = float(self.counts[4])
         rejected = {
@@ -402,23 +401,24 @@ def look_plain(setting: Setting, space: Space, n_chips: int, cap_bytes: float, b
 
 def look_compiled(setting: Setting, space: Space, n_chips: int, cap_bytes: float, best: Best) -> None:
     """The same, compiled."""
-    import numpy as np
-
     from clustercast.physics import grid
 
     run = grid.compiled(search_keys, make_plan, sort_by, fits_together, left_share)
     n_vpps = [len(vpps) for vpps in space.vpps]
-    padded = np.zeros((len(space.pps), max(1, *n_vpps)), np.int64)
-    for row, vpps in zip(padded, space.vpps, strict=True):
-        row[: len(vpps)] = vpps
-    keys, pps, counted, dps, zeros = (
-        np.array(each, np.int64) for each in (space.keys, space.pps, n_vpps, space.dps, space.zeros)
-    )
-    bounds, order = np.empty(len(keys)), np.arange(len(keys))
+    most = max(1, *n_vpps)
+    padded = [[*vpps, *([0] * (most - len(vpps)))] for vpps in space.vpps]
+    n_keys = len(space.keys)
     run(
-        setting, keys, pps, padded, counted, dps, zeros, space.base, n_chips, cap_bytes,
-        bounds, order, best.steps_s, best.plans, best.counts,
+        setting, numbers(space.keys), array("q", space.pps), numbers(padded), array("q", n_vpps),
+        array("q", space.dps), array("q", space.zeros), space.base, n_chips, float(cap_bytes),
+        array("d", bytes(8 * n_keys)), array("q", range(n_keys)), best.steps_s, best.plans, best.counts,
     )  # fmt: skip
+
+
+def numbers(rows: Sequence[Sequence[int]]) -> memoryview:
+    """Rows of whole numbers of one length as a table that compiled code reads and writes; NumPy would take longer."""
+    flat = array("q", itertools.chain.from_iterable(rows))
+    return memoryview(flat).cast("B").cast("q", (len(rows), len(rows[0])))
 
 
 def every(space: Space) -> Iterator[Plan]:

@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from clustercast.catalog import ChipProfile, FabricProfile, ModelProfile
     from clustercast.report.layout import Block
     from clustercast.report.sweep import Shown
+    from clustercast.studies.check import Check
     from clustercast.studies.compare import Comparison
     from clustercast.studies.design import Design
     from clustercast.studies.fleet import Fleet
+    from clustercast.studies.new import Made
     from clustercast.studies.query.result import QueryResult, Sink
     from clustercast.studies.rules import RulesTable
     from clustercast.studies.sensitivity import Sensitivity
@@ -177,6 +179,39 @@ def show_sql(result: "QueryResult") -> None:
     terminal.write(result.sql.split("\n"), sys.stdout)
 
 
+def show_launch(text: str) -> None:
+    """Print a launch file, and nothing else."""
+    from clustercast.report import terminal
+
+    terminal.write_raw(text.removesuffix("\n"), sys.stdout)
+
+
+def write_launch(text: str, path: str) -> None:
+    """Write a launch file, whole or not at all. Raises WrongInput."""
+    from clustercast.report import files
+
+    with files.whole("--out", path) as fresh:
+        fresh.write_text(text, encoding="utf-8")
+
+
+def show_made(result: "Made", path: str, *, as_json: bool) -> None:
+    """Write a chip or model file that was made and say so, or print it alone where the path is "-".
+
+    Raises WrongInput.
+    """
+    import dataclasses
+
+    from clustercast.report import new
+
+    if path != "-":
+        new.write(result, path)
+        result = dataclasses.replace(result, file=path)
+    if path == "-" and not as_json:
+        new.write(result, path)
+    else:
+        show(result, as_json=as_json)
+
+
 def write_rules(result: "RulesTable", path: str) -> None:
     """Write the verdicts on every chip as CSV into a file, or print them where the path is "-". Raises WrongInput."""
     from clustercast.report import rules as render
@@ -187,6 +222,13 @@ def write_rules(result: "RulesTable", path: str) -> None:
 def write_fleet(result: "Fleet", path: str) -> None:
     """Write a fleet's equivalents as CSV into a file, or print them where the path is "-". Raises WrongInput."""
     from clustercast.report import fleet as render
+
+    _csv(render.csv_text(result), path)
+
+
+def write_check(result: "Check", path: str) -> None:
+    """Write what was measured as rows of the training or serving form; "-" prints them. Raises WrongInput."""
+    from clustercast.report import check as render
 
     _csv(render.csv_text(result), path)
 
@@ -246,6 +288,10 @@ def _blocks(result: Any) -> "list[Block]":
         from clustercast.report import calibrate
 
         return calibrate.calibrated(result)
+    if kind == "Check":
+        from clustercast.report import check
+
+        return check.check(result)
     if kind == "ServeResult":
         from clustercast.report import serve
 
@@ -298,6 +344,10 @@ def _blocks(result: Any) -> "list[Block]":
         from clustercast.report import design
 
         return design.design(result)
+    if kind == "Made":
+        from clustercast.report import new
+
+        return new.made(result)
     if kind == "RulesTable":
         from clustercast.report import rules
 

@@ -16,8 +16,6 @@ def write(option: str, content: str | bytes, path: str) -> None:
             Path(path).write_text(content, encoding="utf-8")
         else:
             Path(path).write_bytes(content)
-    except BrokenPipeError:  # standard output, not this file
-        raise
     except OSError as error:
         raise WrongInput(f"{option}: {path!r} cannot be written: {(error.strerror or str(error)).lower()}") from None
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -26,6 +27,7 @@ MOST_MAPS: Final = 6
 MOST_ACROSS: Final = 8
 MOST_DOWN: Final = 16
 MOST_SAID: Final = 6  # crossings
+INFINITE: Final = float("inf")
 SI: Final = ("FLOP/s", "B/s", "W")
 
 
@@ -100,10 +102,8 @@ def _maps(found: QueryResult) -> Iterator[Block]:
         yield Line(f"{name}{': ' if name else ''}{picture.x} across, {picture.y} down", "bold")
         across = _some(sorted({row[picture.x] for row in some}), MOST_ACROSS)
         down = _some(sorted({row[picture.y] for row in some}), MOST_DOWN)
-        at = {(row[picture.x], row[picture.y]): row[picture.value] for row in some}
-        cells = [
-            (cell(y, unit[picture.y]), *(cell(_rounded(at.get((x, y))), "") for x in across)) for y in reversed(down)
-        ]
+        at = {(row[picture.x], row[picture.y]): row for row in some}
+        cells = [(cell(y, unit[picture.y]), *(_ratio(at.get((x, y)), picture) for x in across)) for y in reversed(down)]
         heads = ("", *(cell(x, unit[picture.x]) for x in across))
         yield Table(heads, cells, frozenset(range(len(heads))))
         yield from _even(some, picture, unit)
@@ -118,6 +118,9 @@ def _even(rows: list[dict[str, Any]], picture: Picture, unit: dict[str, str]) ->
         more = len(crossed) - len(said)
         if said:
             found.append(f"even: {own} {', '.join(said)}{f' and {more} more' if more else ''} {other}")
+    alone = sorted({str(row["better"]) for row in rows if row[picture.value] is None})
+    if alone:
+        yield from wrap("<name: only that one has a point that is ok", "", "  ")
     if found:
         for text in found:
             yield from wrap(text, "", "  ")
@@ -126,8 +129,13 @@ def _even(rows: list[dict[str, Any]], picture: Picture, unit: dict[str, str]) ->
         yield from wrap(f"never even: {' or '.join(better)} is better everywhere", "", "  ")
 
 
-def _rounded(ratio: float | None) -> float | None:
-    return None if ratio is None else float(f"{ratio:.3g}")
+def _ratio(row: dict[str, Any] | None, picture: Picture) -> str:
+    """A ratio with three digits; where one chip alone is there, its first word."""
+    if row is None:
+        return "-"
+    if row[picture.value] is None:
+        return f"<{terminal.visible(str(row['better'])).partition('-')[0]}"
+    return cell(float(f"{row[picture.value]:.3g}"), "")
 
 
 def _some(values: list[Any], most: int) -> list[Any]:
@@ -147,10 +155,10 @@ def _table(found: QueryResult) -> list[Block]:
     """The rows that are shown; where the page is too narrow, what is the same in all rows apart, then page by page."""
     rows = _cells(found)
     heads = [terminal.visible(name) for name in found.columns]
-    places = list(range(len(heads)))
+    places = [place for place, name in enumerate(heads) if (found.question, name) != ("summary", "unit")]
     blocks: list[Block] = []
-    widths = [max(len(cells[place]) for cells in [heads, *rows]) for place in places]
-    if _width(widths) > WIDTH and len(rows) > 1 and len(rows) == found.n_rows:
+    widths = [max(len(cells[place]) for cells in [heads, *rows]) for place in range(len(heads))]
+    if _width([widths[place] for place in places]) > WIDTH and len(rows) > 1 and len(rows) == found.n_rows:
         same = [place for place in places if len({cells[place] for cells in rows}) == 1]
         if same and len(same) < len(places):
             said = ", ".join(f"{heads[place]} {rows[0][place]}" for place in same)
@@ -213,7 +221,7 @@ def cell(value: Any, unit: str) -> str:
         return terminal.visible(str(value))
     if unit == TIMES:
         return f"{short(value, DIGITS)}{TIMES}"
-    if value != value or value in (float("inf"), float("-inf")):
+    if value != value or value in (INFINITE, -INFINITE):
         return str(value)
     if unit in SI and value >= 1:
         return units.si(float(value), unit)
@@ -262,7 +270,8 @@ class Csv:
 
     def add(self, rows: list[tuple[Any, ...]]) -> None:
         """Write rows."""
-        self._writer.writerows([csv_cell(value) for value in row] for row in rows)
+        columns = [list(map(csv_cell, column)) for column in zip(*rows, strict=True)]
+        self._writer.writerows(zip(*columns, strict=True))
 
     def end(self, result: QueryResult) -> None:
         """Nothing more."""
@@ -274,12 +283,18 @@ def csv_cell(value: Any) -> Any:
     >>> csv_cell("=1+1"), csv_cell(-1.5), csv_cell(float("nan")), csv_cell(None), csv_cell("a\\x1b")
     ("'=1+1", -1.5, '', '', 'a\\\\x1b')
     """
-    if value is None or (isinstance(value, float) and not -float("inf") < value < float("inf")):
-        return ""
-    if isinstance(value, (int, float)):
-        return value
-    text = terminal.visible(str(value))
-    return f"'{text}" if text.startswith(FORMULA) else text
+    if type(value) is float:
+        return value if -INFINITE < value < INFINITE else ""
+    if value is None or type(value) is int:
+        return "" if value is None else value
+    return csv_text(value if isinstance(value, str) else str(value))
+
+
+@lru_cache(4096)
+def csv_text(text: str) -> str:
+    """A text as a cell: the same few names come again and again."""
+    seen = terminal.visible(text)
+    return f"'{seen}" if seen.startswith(FORMULA) else seen
 
 
 class Xlsx:
@@ -315,7 +330,7 @@ class Xlsx:
                 if isinstance(value, bool):
                     self._sheet.write_boolean(self._line, place, value)
                 elif isinstance(value, (int, float)):
-                    if -float("inf") < value < float("inf"):
+                    if -INFINITE < value < INFINITE:
                         self._sheet.write_number(self._line, place, value)
                 elif value is not None:
                     self._sheet.write_string(self._line, place, terminal.visible(str(value)))

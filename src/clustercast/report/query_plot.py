@@ -25,6 +25,7 @@ HIGH: Final = 300
 SMALL: Final = 300  # a side of one panel of several
 ROW: Final = 18
 MARGIN: Final = 15
+LONG: Final = 10**7  # a number that is written with a prefix
 DASHES: Final[tuple[list[int], ...]] = (
     [], [6, 3], [2, 2], [8, 3, 2, 3], [1, 3], [10, 2], [4, 4], [8, 2, 2, 2, 2, 2], [3, 1], [12, 4], [6, 1], [2, 5],
 )  # fmt: skip
@@ -237,8 +238,10 @@ def _axis(values: Sequence[float]) -> "altair.Axis":
     """Ticks where the values are, if they are few."""
     import altair as alt
 
+    whole = all(each == int(each) for each in values) and max(values) < LONG
+    form = ",d" if whole else "~s"
     few = len(values) <= MOST_SERIES
-    return alt.Axis(format="~s", values=list(values)) if few else alt.Axis(format="~s")
+    return alt.Axis(format=form, values=list(values)) if few else alt.Axis(format=form)
 
 
 # --- maps -----------------------------------------------------------------------------------------------------------
@@ -303,13 +306,10 @@ def _map(found: QueryResult, picture: Picture, name: str, rows: list[Row], side:
         )
     )
     layers: list[Drawn] = [cells]
+    above = min(9, side // (4 * len(up))) if picture.kind == RATIO else 0  # beside the line
     if len(values) <= MOST_WRITTEN:
         place = {"x": alt.X("x:Q", scale=x_scale), "y": alt.Y("y:Q", scale=y_scale)}
-        layers.append(
-            alt.Chart(data)
-            .mark_text(fontSize=9, dy=-9 if picture.kind == RATIO else 0, color="black")
-            .encode(text="text:N", **place)
-        )
+        layers.append(alt.Chart(data).mark_text(fontSize=9, dy=-above, color="black").encode(text="text:N", **place))
     segments = even_line(across, up, values, log_x=log_x, log_y=log_y) if picture.kind == RATIO else []
     if segments:
         ends = alt.InlineData(values=[dict(zip(("x", "y", "x2", "y2"), each, strict=True)) for each in segments])

@@ -140,11 +140,11 @@ class Shown:
         if self._silent or nothing_yet or now_s - self._begun_s < QUIET_S:
             return
         if self._line_s is None:
+            self._line_s = now_s
             self._say(f"{counted(now.points, 'point')} in {counted(now.parts, 'part')}")
         if self._stream.isatty():
-            self._line_s = now_s
             self._draw(now)
-        elif self._line_s is None or now_s - self._line_s >= LINE_S:
+        elif now_s - self._line_s >= LINE_S:
             self._line_s = now_s
             self._say(line(now))
 

@@ -53,6 +53,8 @@ class PlanRanking:
     assumptions: tuple[Assumption, ...]
     warnings: tuple[str, ...]
     calibration: tuple[str, ...] = ()  # what a user's own measurements changed
+    export: str | None = None  # the tool that `launch` is for
+    launch: str | None = None  # a launch file for the first plan
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON document of `plan --json`."""

@@ -212,6 +212,18 @@ def test_a_summary_counts_rows_and_orders_outputs(folder: Path) -> None:
     assert {row[1]: row[2] for row in part.rows}["ok"] == 48
 
 
+def test_samples_are_spread(tmp_path: Path) -> None:
+    table = {
+        "point": list(range(11)), "chip": ["a"] * 11, "job.pue": [1.0 + i / 10 for i in range(11)],
+        "status": ["ok"] * 11, "rent_usd": [float(i * i) for i in range(11)],
+    }  # fmt: skip
+    folder = sweep_folder.write(tmp_path / "out", table)
+    found = ask(folder, "spread", by="rent_usd")
+    assert found.rows == ((11, 0.0, 1.0, 25.0, 81.0, 100.0),)
+    assert found.units[1:] == ("USD",) * 5
+    assert found.notes == ("rent_usd, USD, over job.pue",)
+
+
 def test_the_top_is_in_order(folder: Path) -> None:
     assert rows(ask(folder, "top", n=3), "days", "point") == [(3.125, 23), (6.25, 17), (6.25, 21)]
     each = ask(folder, "top", n=1, per=("chip", "model"), by="rent_usd")
@@ -221,7 +233,7 @@ def test_the_top_is_in_order(folder: Path) -> None:
     ]  # fmt: skip
 
 
-THERE = "there are best, break-even, pareto, plan-changes, summary, top; or write SQL"
+THERE = "there are best, break-even, pareto, plan-changes, spread, summary, top; or write SQL"
 LACKS = "the study has no column {} for this; there are {}"
 NUMBERS = "days, rent_usd, count, chip.hbm_bandwidth, tp"
 TAKES = "--by, --budget, --per, --where, --order"

@@ -178,7 +178,7 @@ def test_an_unfinished_sweep_is_asked_with_a_warning(tmp_path: Path) -> None:
     found = ask(folder, "SELECT count(*) FROM points")
     assert found.rows == ((48,),)
     assert (found.parts, found.n_parts, found.complete) == (2, 4, False)
-    assert found.warnings == ("the sweep is not finished: 2 of 4 parts are there, of which this is",)
+    assert found.warnings == ("the sweep is not finished: this is of 2 of its 4 parts",)
 
 
 def test_a_folder_without_points_says_so(tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ as a shell would; of an `if` or a `case` only the first branch. What a script do
 commands, stays in the words as it is written ("$DATA_PATH", "$(hostname)").
 """
 
+import ast
+import operator
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -435,9 +437,9 @@ class _Reader:
         if name in self.arrays:
             if not whole:
                 value = value[:1]
-            found = []
+            found: list[_Piece] = []
             for word in value:
-                found += [_Piece(word.text, word.line, quoted=True), _Piece("", word.line, quoted=True, ends=True)]
+                found += [_Piece(word.text, word.line, quoted), _Piece("", word.line, quoted=True, ends=True)]
             return found[:-1] if found else [_Piece("", self.line, quoted=True, ends=True)]
         return [_Piece(word.text, word.line, quoted=quoted) for word in value]
 
@@ -462,8 +464,6 @@ def arithmetic(text: str) -> int | None:
     >>> arithmetic("8 * (2 + 1) / 5"), arithmetic("2 ** 9"), arithmetic("1 / 0")
     (4, None, None)
     """
-    import ast
-
     if _ARITHMETIC.fullmatch(text) is None:
         return None
     try:
@@ -473,28 +473,25 @@ def arithmetic(text: str) -> int | None:
 
 
 def _summed(node: object) -> int:
-    import ast
-
     if isinstance(node, ast.Constant) and type(node.value) is int and abs(node.value) <= LARGEST:
         return node.value
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
         value = _summed(node.operand)
         return -value if isinstance(node.op, ast.USub) else value
-    if isinstance(node, ast.BinOp):
-        left, right = _summed(node.left), _summed(node.right)
-        done = {
-            ast.Add: lambda: left + right,
-            ast.Sub: lambda: left - right,
-            ast.Mult: lambda: left * right,
-            ast.Div: lambda: left // right,
-            ast.FloorDiv: lambda: left // right,
-            ast.Mod: lambda: left % right,
-        }.get(type(node.op))
-        if done is not None and not isinstance(node.op, ast.FloorDiv):
-            value = done()
-            if abs(value) <= LARGEST:
-                return value
+    if isinstance(node, ast.BinOp) and type(node.op) in _SUMS:
+        value = _SUMS[type(node.op)](_summed(node.left), _summed(node.right))
+        if abs(value) <= LARGEST:
+            return value
     raise ValueError
+
+
+_SUMS: Final[dict[type, Callable[[int, int], int]]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.floordiv,
+    ast.Mod: operator.mod,
+}
 
 
 def fields(pieces: Sequence[_Piece]) -> list[Word]:
@@ -527,8 +524,9 @@ def read_script(text: str, path: Path) -> Script:
 
     Raises WrongInput with the line of a quote or a bracket that is never closed, and for a script that is too large.
 
-    >>> found = read_script('N=8\\nARGS=(\\n  --nodes 2 # two\\n)\\ntorchrun --n ${N} "${ARGS[@]}" \\\\\\n a.py', Path("x.sh"))
-    >>> " ".join(word.text for word in found.commands[0]), found.commands[0][-1].line
+    >>> script = 'N=8\\nARGS=(\\n  --nodes 2 # two\\n)\\ntorchrun --n ${N} "${ARGS[@]}" \\\\\\n a.py'
+    >>> words = read_script(script, Path("x.sh")).commands[0]
+    >>> " ".join(word.text for word in words), words[-1].line
     ('torchrun --n 8 --nodes 2 a.py', 6)
     """
     reader = _Reader(text, path)
@@ -572,17 +570,18 @@ def _key(name: str) -> str:
 class Options:
     """The options of one command: asked for by name, with dashes or underscores; what nobody asked for is counted."""
 
-    def __init__(self, words: Sequence[Word], path: Path) -> None:
+    def __init__(self, words: Sequence[Word], path: Path, options: Iterable[Option] = ()) -> None:
         self.path = path
         self.positional: list[Word] = []  # the words before the first option
         self.given: dict[str, Option] = {}
         self.repeated: list[Option] = []  # a later one with another value took its place
         self.asked: set[str] = set()
-        for option in self._pairs(words):
-            before = self.given.get(_key(option.name))
+        for option in (*self._pairs(words), *options):
+            key = _key(option.name)
+            before = self.given.get(key)
             if before is not None and before.values != option.values:
                 self.repeated.append(before)
-            self.given[_key(option.name)] = option
+            self.given[key] = option
 
     def _pairs(self, words: Sequence[Word]) -> Iterator[Option]:
         name, line = "", 0

@@ -33,19 +33,21 @@ class ServingLaunch:
     tool: str  # vllm, sglang, tensorrt-llm
     file: str  # as messages show it
     model: ModelProfile | str | None = None
-    plan: dict[str, int] = field(default_factory=dict)  # tp, pp, attention_dp, ep, etp
+    plan: dict[str, int] = field(default_factory=dict)  # tp, pp, attention_dp, ep, etp, replicas
     n_chips: int | None = None
     precision: str | None = None
     kv_precision: str | None = None
     max_batch: int | None = None  # sequences in flight on one replica
     chunk_tokens: int | None = None  # of prompts in one step
-    memory_fraction: float | None = None  # of a chip's memory that the engine may take
+    memory_fraction: float | None = None  # as the tool counts: of a chip's memory, or of what the weights leave of it
     max_len: int | None = None  # tokens of a prompt and its answer together
     input_len: int | None = None
     output_len: int | None = None
     n_drafts: float | None = None
     accepted_tokens: float | None = None
     prefix_cache: bool | None = None
+    engine: str | None = None  # of the catalogue, where the options say more than the tool does
+    role: str = ""  # prefill or decode where pools are apart
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     where: dict[str, str] = field(default_factory=dict)

@@ -31,12 +31,14 @@ def query(asked: QueryAsked, sinks: Sequence[Sink] = ()) -> QueryResult:
             each.begin(stream.columns)
         rows: list[tuple[Any, ...]] = []
         n_rows = 0
-        for some in stream:
-            n_rows += len(some)
-            room = max(max(asked.n_shown, ROWS) - len(rows), 0)
-            rows += some[:room]
-            for each in sinks:
-                each.add(some)
+        for batch in stream:
+            n_rows += batch.num_rows
+            room = max(asked.n_shown, ROWS) - len(rows)
+            if room > 0 or sinks:
+                some = sandbox.rows_of(batch)
+                rows += some[: max(room, 0)]
+                for each in sinks:
+                    each.add(some)
     if not n_rows and question.name != SQL:
         raise NoAnswer(f"{question.name}: no point is {OK} and meets what is asked", hint="`summary` counts them")
     result = _answer(asked, kept, question, stream, rows, n_rows)
@@ -88,9 +90,8 @@ def _answer(
     known = {each.name: each.unit for each in kept.columns}
     warnings = list(question.warnings)
     if not kept.complete:
-        warnings.insert(
-            0, f"the sweep is not finished: {len(kept.parts):,} of {kept.n_parts:,} parts are there, of which this is"
-        )
+        said = f"this is of {len(kept.parts):,} of its {kept.n_parts:,} parts"
+        warnings.insert(0, f"the sweep is not finished: {said}")
     return QueryResult(
         title=kept.title,
         about=kept.about,

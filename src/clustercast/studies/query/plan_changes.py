@@ -61,14 +61,14 @@ def along(terms: Terms) -> Column:
 def compared(terms: Terms, x: Column, per: list[Column]) -> list[Column]:
     """The columns that make a plan another one. Raises WrongInput.
 
-    More chips are more data parallelism: along their count `dp` alone changes nothing. A chip that is not kept apart is
-    part of what is chosen.
+    Data parallelism takes what chips are left: along their count, or another dimension, `dp` alone changes nothing. A
+    chip that is not kept apart is part of what is chosen.
     """
     found = [
         each
         for each in terms.varied
         if (each.name in PLAN or each.name == "chip") and each not in per and each != x
-        and not (x.name == "count" and each.name == "dp")
+        and not (each.name == "dp" and (x.name == "count" or x.name in PLAN))
     ]  # fmt: skip
     if not found:
         raise WrongInput("plan-changes: the study has one plan only", hint="give tp, pp or the like more values")

@@ -40,6 +40,11 @@ QUESTIONS: Final = {
         "where the best plan changes along an axis, for each model and chip",
         ("by", "x", "per", "where", "order"),
     ),
+    "spread": Question(
+        tables.spread,
+        "least, 10 %, median, 90 % and most of an output, for each chip, model and count",
+        ("by", "per", "where"),
+    ),
     "summary": Question(tables.summary, "rows by status; least, median and most of every output", ("where",)),
     "top": Question(tables.top, "the best points by an output", ("by", "n", "per", "where", "order", "x", "y")),
 }

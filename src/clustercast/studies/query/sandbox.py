@@ -45,13 +45,13 @@ class Stream:
     _reader: "pa.RecordBatchReader"
     _sandbox: "Sandbox"
 
-    def __iter__(self) -> Iterator[list[tuple[Any, ...]]]:
-        """Lists of rows. Raises WrongInput and NoAnswer."""
+    def __iter__(self) -> "Iterator[pa.RecordBatch]":
+        """Some rows at a time. Raises WrongInput and NoAnswer."""
         while True:
             batch = self._sandbox.done(lambda: next(self._reader, None))
             if batch is None:
                 return
-            yield rows_of(batch)
+            yield batch
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class Sandbox:
 
     def all(self, sql: str) -> list[tuple[Any, ...]]:
         """All rows of a SELECT that has few."""
-        return [row for rows in self.run(sql) for row in rows]
+        return [row for batch in self.run(sql) for row in rows_of(batch)]
 
     def _check(self, sql: str) -> None:
         """Refuse all but one SELECT over the points. Raises WrongInput and DuckDB's errors."""

@@ -1,12 +1,13 @@
-"""`summary` and `top`: what there is, and the best of it."""
+"""`summary`, `spread` and `top`: what there is, how it is spread, and the best of it."""
 
 from typing import Final
 
 from clustercast.errors import WrongInput
 from clustercast.studies.query.columns import STATUS, TEXT, text
-from clustercast.studies.query.result import FREE, Picture
-from clustercast.studies.query.terms import Ready, Terms, lead
+from clustercast.studies.query.result import FREE, LINES, Picture
+from clustercast.studies.query.terms import Ready, Terms, lead, names
 
+QUANTILES: Final = {"p10": 0.1, "median": 0.5, "p90": 0.9}
 MOST_EXACT_ROWS: Final = 10_000_000  # a median of more is approximate: an exact one holds all values in memory
 
 
@@ -48,6 +49,34 @@ def row_of(
         f"SELECT {place} AS place, {text(what)} AS what, {name or text(of)} AS name, count(*) AS n,\n"
         f"  {said}, {text(unit)} AS unit\n{source}"
     )
+
+
+def spread(terms: Terms) -> Ready:
+    """How an output is spread over all points of each chip, model and count: over samples, its distribution.
+
+    Raises WrongInput.
+    """
+    by = terms.by()
+    per = terms.per(("chip", "model", "count"))
+    exact = terms.kept.n_rows <= MOST_EXACT_ROWS
+    function = "quantile_cont" if exact else "approx_quantile"
+    cuts = {name: f"{function}({by.quoted}, {share})" for name, share in QUANTILES.items()}
+    told = {"least": f"min({by.quoted})", **cuts, "most": f"max({by.quoted})"}
+    said = ",\n  ".join(f"{sql} AS {name}" for name, sql in told.items())
+    end = f"GROUP BY {names(per)}\nORDER BY {names(per)}" if per else "HAVING count(*) > 0"
+    sql = f"SELECT {lead(per)}count(*) AS n,\n  {said}\nFROM points\nWHERE {terms.fitting(by)}\n{end}"
+    others = [each.name for each in terms.varied if each not in per]
+    unit = f", {by.unit}" if by.unit and by.unit != by.name else ""
+    notes = [f"{by.name}{unit}" + (f", over {', '.join(others)}" if others else "")]
+    notes += [] if exact else ["approximate"]
+    numbers = [each for each in per if each.kind != TEXT]
+    texts = tuple(each.name for each in per if each.kind == TEXT)
+    picture = (
+        Picture(LINES, numbers[0].name, value="median", series=texts, title=f"median of {by.name}{unit}")
+        if numbers
+        else None
+    )
+    return Ready("spread", sql, picture, tuple(notes), (), dict.fromkeys(told, by.unit))
 
 
 def top(terms: Terms) -> Ready:

@@ -178,7 +178,15 @@ class Machine(NamedTuple):
 def machine(asked: CrossoverAsked, name: str, precision: str | None, settings: tuple[str, ...], count: int) -> Machine:
     """A chip with the layouts of `count` chips, or with the one that was given. Raises WrongInput."""
     question = fill(
-        Asked(name, asked.model, n_chips=count, precision=precision, engine=asked.engine, settings=settings)
+        Asked(
+            name,
+            asked.model,
+            n_chips=count,
+            precision=precision,
+            engine=asked.engine,
+            settings=settings,
+            only_serving=True,
+        )
     )
     fixed, setting = layout_of(asked.plan, question.serving_setting())
     found = [

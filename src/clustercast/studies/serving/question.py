@@ -55,6 +55,7 @@ class ServeAsked:
     n_drafts: float | None = None
     accepted_tokens: float | None = None
     settings: tuple[str, ...] = ()
+    kv_precision: str | None = None  # of the cache; None: as the precision has it
 
 
 def like(given: Any, **own: Any) -> ServeAsked:
@@ -351,6 +352,7 @@ def fill_serve(asked: ServeAsked) -> ServeQuestion:
             fabric=asked.fabric,
             engine=asked.engine,
             settings=asked.settings,
+            only_serving=True,
         )
     )
     prompt = given_in or sizes_of("input_len", base.input_len)
@@ -373,10 +375,12 @@ def fill_serve(asked: ServeAsked) -> ServeQuestion:
         usual = constants.default("serving", "tpot_s")
         limits = Limits(tpot_s=usual.value)
         said.append(Assumption("tpot_s", usual.value, usual.kind, usual.note or usual.source, usual.low, usual.high))
+    if asked.kv_precision is not None:
+        said.append(Assumption("kv_precision", asked.kv_precision, "given", "the cache's own format"))
     return ServeQuestion(
         asked=asked,
         base=base,
-        setting=base.serving_setting(guessing=drafts > 0.0),
+        setting=base.serving_setting(guessing=drafts > 0.0, kv=asked.kv_precision or ""),
         input=prompt,
         output=answer,
         job=records.as_declared(job),

@@ -184,6 +184,8 @@ class ServeResult:
     frontier_setups: int | None
     assumptions: tuple[Assumption, ...]
     warnings: tuple[str, ...]
+    export: str | None = None  # the tool that `launch` is for
+    launch: str | None = None  # a launch file for the setup
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON document of `serve --json`."""

@@ -5,12 +5,14 @@ What comes back is what the part is: some hundred bytes. A worker that dies cost
 """
 
 import logging
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import cache
+from multiprocessing import resource_tracker
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from secrets import token_hex
@@ -30,6 +32,14 @@ RETRIES: Final = 2  # of a part that raised: storage on a network has bad moment
 MOST_DEATHS: Final = 20  # of workers at one part, before the part is taken for the cause
 WAIT_S: Final = 60  # for a scheduler, for its first worker, and for another one when all are gone
 LOOK_S: Final = 1.0  # between two looks at the workers
+
+# Dask has its workers give memory back at once; blocks of points that come and go then cost as much as the formulas.
+KEEP_MEMORY: Final = {"MALLOC_TRIM_THRESHOLD_": 2**30, "MALLOC_MMAP_THRESHOLD_": 2**25}
+OURS: Final = {
+    "distributed.scheduler.allowed-failures": MOST_DEATHS,
+    "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, **KEEP_MEMORY},
+    "distributed.worker.profile.enabled": False,
+}
 
 _PREPARING: Final = threading.Lock()
 
@@ -78,35 +88,47 @@ def _guests() -> None:
 
 @contextmanager
 def _client(n_workers: int | None, scheduler: str | None) -> "Iterator[Client]":
-    """A client of the scheduler at this address, or of processes of our own."""
-    import dask
-    from distributed import Client, LocalCluster
-
+    """A client of the scheduler at this address, or of processes of our own; quiet."""
     logger = logging.getLogger("distributed")
     before = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        if scheduler is not None:
-            with _reached(scheduler) as client:
-                yield client
-            return
-        ours = {"distributed.scheduler.allowed-failures": MOST_DEATHS, "distributed.worker.profile.enabled": False}
-        with (
-            dask.config.set(ours),
-            LocalCluster(
-                n_workers=n_workers or engine.n_cores(),
+        with _ours(n_workers or engine.n_cores()) if scheduler is None else _reached(scheduler) as client:
+            yield client
+    finally:
+        logger.setLevel(before)
+
+
+@contextmanager
+def _ours(n_workers: int) -> "Iterator[Client]":
+    """Processes of our own, one thread each."""
+    import dask
+    from distributed import Client, LocalCluster
+
+    with dask.config.set(OURS), ExitStack() as stack:
+        with _deaf():
+            cluster = LocalCluster(
+                n_workers=n_workers,
                 threads_per_worker=1,
                 processes=True,
                 host="127.0.0.1",
                 dashboard_address=None,
                 memory_limit=0,
                 silence_logs=logging.CRITICAL,
-            ) as cluster,
-            Client(cluster) as client,
-        ):
-            yield client
+            )
+        stack.enter_context(cluster)
+        yield stack.enter_context(Client(cluster))
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Threads and processes started here never hear Ctrl-C, which a terminal sends to all of them: we end them."""
+    resource_tracker.ensure_running()  # the first process would start it, which lets the signal through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
     finally:
-        logger.setLevel(before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -38,8 +38,8 @@ MANIFEST: Final = "manifest.json"
 PARTS: Final = "parts"
 LOCK: Final = ".lock"
 
-# Of snappy, zstd and lz4 the fastest to write and to read at ten million rows, once floats lie byte by byte
-# (`bench/results/` has the figures); zstd saves another 4 %.
+# Ten million rows of 15 columns took 1.44 s to write with lz4, 1.50 s with snappy and 1.87 s with zstd, at 41.3, 41.4
+# and 39.9 bytes a row, once floats lie byte by byte; without that 1.69, 1.88 and 2.08 s at 52, 51 and 45 bytes.
 COMPRESSION: Final = "lz4"
 
 HASHED_BYTES: Final = 2**20  # read at once

@@ -1,0 +1,256 @@
+"""Training launch files: which tool one is for, what it asks, and one written for a plan.
+
+A launch file stands for a question: what it says goes before defaults, and what the user says beside it must agree.
+"""
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Final, Protocol
+
+from clustercast import catalog, records
+from clustercast.catalog import ModelProfile, constants
+from clustercast.catalog import read as files
+from clustercast.errors import WrongInput
+from clustercast.estimates.question import Asked, Question, fill
+from clustercast.estimates.result import Assumption, Estimate
+from clustercast.plans import text as plan_text
+from clustercast.studies.launch import shapes
+from clustercast.studies.launch.launch import TrainingLaunch
+from clustercast.studies.plan import PlanRanking, rank
+
+MOST_BYTES: Final = 2**17  # of a launch file; YAML is read slowly, so half of it
+MOST_YAML_BYTES: Final = 2**16
+
+Reader = Callable[[str, Path], TrainingLaunch]
+
+
+class Writer(Protocol):
+    """Writes a launch file of one tool."""
+
+    def __call__(self, question: Question, plan: records.Plan, header: Sequence[str]) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One tool: its reader, its writer, the version that its options were read at."""
+
+    name: str
+    version: str
+    read: Reader
+    write: Writer
+    stacks: dict[str, str]  # the usual stack of a chip: the one that this tool stands for there
+
+
+def tools() -> dict[str, Tool]:
+    """The training tools by name."""
+    from clustercast.studies.launch import megatron
+
+    made = (Tool(megatron.TOOL, megatron.VERSION, megatron.read, megatron.write, {"nemo": "megatron-core"}),)
+    return {tool.name: tool for tool in made}
+
+
+def tool_of(option: str, name: str) -> Tool:
+    """The tool of this name. Raises WrongInput with the nearest one."""
+    import difflib
+
+    known = tools()
+    found = known.get(name.strip().lower())
+    if found is None:
+        near = difflib.get_close_matches(name.lower(), known, 1, 0.4)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+        raise WrongInput(f"{option}: unknown tool {name[:64]!r}", hint=hint)
+    return found
+
+
+# -- in
+
+
+def read_training(path: str | Path) -> TrainingLaunch:
+    """What a training launch file says, whatever tool it is for.
+
+    Raises WrongInput with file and line for a file that is none, is broken or contradicts itself.
+    """
+    place = Path(path)
+    content = files.read_bytes(place)
+    if len(content) > MOST_BYTES:
+        raise files.wrong(place, "", f"is larger than {MOST_BYTES // 1024} KiB, expected a launch file")
+    text = files.text_of(content, place)
+    return tools()[kind_of(text, place)].read(text, place)
+
+
+def kind_of(text: str, path: Path) -> str:
+    """The tool that a file is for, told by what it holds, never by its name.
+
+    >>> kind_of("torchrun pretrain_gpt.py --num-layers 2", Path("a.sh"))
+    'megatron-lm'
+    """
+    return "megatron-lm"
+
+
+def asked_with(asked: Asked, launch: TrainingLaunch) -> Asked:
+    """The question with what a launch file says in it.
+
+    Raises WrongInput where the user says otherwise than the file, and where neither names a model.
+    """
+    said = {
+        "n_chips": ("--count", asked.n_chips, launch.n_chips),
+        "global_batch": ("--gbs", asked.global_batch, launch.global_batch),
+        "seq_len": ("--seq", asked.seq_len, launch.seq_len),
+        "precision": ("--precision", _recipe(asked.precision), launch.precision),
+    }
+    changed: dict[str, int | str | None] = {}
+    for name, (option, given, read) in said.items():
+        if given is not None and read is not None and given != read:
+            raise contradiction(option, given, launch, name, read)
+        changed[name] = given if given is not None else read
+    tokens = asked.tokens if asked.tokens is not None else launch.tokens
+    plan = _plan(asked, launch, changed["n_chips"] if isinstance(changed["n_chips"], int) else None)
+    return replace(asked, **changed, model=_model(asked, launch), plan=plan, tokens=tokens)  # type: ignore[arg-type]
+
+
+def _recipe(name: str | None) -> str | None:
+    return None if name is None else constants.recipe(name).name
+
+
+def contradiction(option: str, given: object, launch: TrainingLaunch, name: str, read: object) -> WrongInput:
+    """The error for what the command line and the launch file say differently."""
+    where = launch.where.get(name, launch.file)
+    return WrongInput(f"{option} {given} contradicts {where}, which says {name} {read}", hint=f"leave out {option}")
+
+
+def _model(asked: Asked, launch: TrainingLaunch) -> ModelProfile | str:
+    """The model: what the user names goes before a shape that it agrees with."""
+    if not asked.model:
+        if launch.model is None:
+            raise WrongInput(f"{launch.file}: the shape of the model is not said", hint="give --model too")
+        return launch.model
+    if isinstance(launch.model, ModelProfile) and isinstance(asked.model, str):
+        named = catalog.find_model(asked.model)
+        name = shapes.differing(records.as_declared(named.record()), records.as_declared(launch.model.record()))
+        if name:
+            ours, theirs = getattr(named.record(), name), getattr(launch.model.record(), name)
+            where = launch.where.get("model", launch.file)
+            raise WrongInput(
+                f"--model {asked.model} contradicts {where}: {name} is {ours} in the one and {theirs} in the other",
+                hint="leave out --model",
+            )
+    if isinstance(launch.model, str) and isinstance(asked.model, str):
+        ours, theirs = catalog.find_model(asked.model).name, catalog.find_model(launch.model).name
+        if ours != theirs:
+            raise contradiction("--model", ours, launch, "model", theirs)
+    return asked.model
+
+
+def _plan(asked: Asked, launch: TrainingLaunch, n_chips: int | None) -> str:
+    """The plan of both; where the file leaves the chips open, data parallelism follows from the count."""
+    mine, plan = plan_text.parse(asked.plan), dict(launch.plan)
+    for name, code in mine.items():
+        if name in plan and plan[name] != code:
+            words = plan_text.in_words({name: code}), plan_text.in_words({name: plan[name]})
+            raise contradiction(f"--plan {name}", words[0][name], launch, name, words[1][name])
+    plan |= mine
+    used = plan.get("tp", 1) * plan.get("pp", 1) * plan.get("cp", 1)
+    if "dp" not in plan and n_chips is not None and {"tp", "pp"} <= plan.keys():
+        if n_chips % used:
+            raise WrongInput(f"--count {n_chips}: tp x pp x cp is {used} in {launch.file}, which does not divide it")
+        plan["dp"] = n_chips // used
+    return ",".join(f"{name}={word}" for name, word in plan_text.in_words(plan).items())
+
+
+def stack_of(asked: Asked, launch: TrainingLaunch) -> str | None:
+    """The software stack that the tool stands for on this chip, where the user names none."""
+    if asked.stack is not None:
+        return asked.stack
+    return tools()[launch.tool].stacks.get(constants.default_stack(catalog.find_chip(asked.chip).family))
+
+
+def question_of(asked: Asked, path: str | Path) -> tuple[Asked, TrainingLaunch]:
+    """The question that a launch file and the user's own options make together."""
+    launch = read_training(path)
+    both = asked_with(asked, launch)
+    return replace(both, stack=stack_of(asked, launch)), launch
+
+
+def with_launch(estimate: Estimate, launch: TrainingLaunch) -> Estimate:
+    """The estimate with what its launch file left to say."""
+    said = Assumption("launch", launch.file, "given", f"read as a {launch.tool} launch file")
+    notes = tuple(Assumption("launch", note, "given", launch.file) for note in launch.notes)
+    return replace(
+        estimate,
+        assumptions=(*estimate.assumptions, said, *notes),
+        warnings=(*estimate.warnings, *launch.warnings),
+    )
+
+
+# -- out
+
+
+def ranked_with_export(tool: str, asked: Asked, top: int) -> PlanRanking:
+    """The ranking of `plan`, with a launch file for its best plan. Raises WrongInput before it searches."""
+    name = tool_of("--export", tool).name
+    ranking = rank(asked, top)
+    return replace(ranking, export=name, launch=export_training(name, asked, ranking))
+
+
+def export_training(tool: str, asked: Asked, ranking: PlanRanking) -> str:
+    """A launch file for the best plan of a ranking.
+
+    Raises WrongInput for an unknown tool, and for what the tool lacks, with the field of the plan.
+    """
+    chosen = tool_of("--export", tool)
+    question = fill(asked)
+    best = ranking.plans[0]
+    plan = plan_of(best.plan_text)
+    return chosen.write(question, plan, header(chosen, asked, question, best.plan_text, best.days))
+
+
+def plan_of(said: str) -> records.Plan:
+    """The whole plan of a text that `plans.text.as_text` wrote.
+
+    >>> plan_of("tp=2,pp=1,dp=4,micro_batch=1,recompute=none").cp
+    1
+    """
+    neutral = records.Plan(1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0)
+    return neutral._replace(**plan_text.parse(said))
+
+
+def header(tool: Tool, asked: Asked, question: Question, said: str, days: float) -> list[str]:
+    """What a launch file begins with: for which version, which question it answers, which command made it."""
+    from clustercast import __version__
+
+    lines = [
+        f"{tool.name}@{tool.version}, written by clustercast {__version__}",
+        f"question: {question.model.name} on {question.n_chips} x {question.chip.name}, {question.tokens:.6g} tokens in "
+        f"batches of {question.job.global_batch} x {question.job.seq_len}, {question.precision}",
+        f"plan: {said}",
+        f"expected: {days:.4g} days",
+        f"command: {command(asked, tool.name)}",
+    ]
+    return [_one_line(line) for line in lines]
+
+
+def _one_line(text: str) -> str:
+    """Text without anything that ends a comment or moves a cursor."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
+# Fields of a question and the options that give them.
+_OPTIONS: Final = {
+    "chip": "--chip", "model": "--model", "n_chips": "--count", "tokens": "--tokens", "global_batch": "--gbs",
+    "seq_len": "--seq", "precision": "--precision", "plan": "--plan", "fabric": "--fabric", "stack": "--stack",
+}  # fmt: skip
+
+
+def command(asked: Asked, tool: str) -> str:
+    """The command line that makes this file again."""
+    words = ["clustercast", "plan"]
+    for each in fields(asked):
+        value = getattr(asked, each.name)
+        if each.name in _OPTIONS and value not in (None, ""):
+            named = value.name if isinstance(value, ModelProfile) else value
+            words += [_OPTIONS[each.name], f"{named:.15g}" if isinstance(named, float) else str(named)]
+    for setting in asked.settings:
+        words += ["--set", setting]
+    return shlex.join([*words, "--export", tool])
