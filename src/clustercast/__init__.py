@@ -347,15 +347,20 @@ def calibrate(
     output: "str | Path" = "calibration.yaml",
     force: bool = False,
     keep_anyway: bool = False,
+    given: "Sequence[str]" = (),
+    launch: "str | Path | None" = None,
     calibration: "str | Path | Sequence[str | Path]" = (),
 ) -> "Calibrated":
     """Fit the constants that a user's own measurements identify, and write them as an overlay for `calibration=`.
 
-    files        measured training steps or serving points (CSV), nccl-tests output (text or JSON), sweeps of matmuls
+    files        measured training steps or serving points (CSV), results of serving benchmarks (vLLM, SGLang, AIPerf),
+                 nccl-tests output (text or JSON), sweeps of matmuls
     chip         what was measured, for files that do not say; likewise fabric, stack, engine, n_ranks, n_hosts
     operation    all-reduce, all-gather, reduce-scatter, all-to-all or send, where nccl-tests output does not say
     output       the overlay; a file that is there and is none is kept unless `force`
     keep_anyway  write it even where the model describes the measurements worse than before
+    given        "column=value" of what results of serving benchmarks do not say: "n_chips=8"
+    launch       the launch file of the server that was measured, which says more of it
     calibration  overlays to start from
 
     Raises errors.WrongInput for files and options that are wrong; errors.NoAnswer for too little, contradictory or
@@ -367,7 +372,10 @@ def calibrate(
     from clustercast.studies.calibrate import Options
     from clustercast.studies.calibrate import calibrate as run
 
-    options = Options(chip, fabric, stack, engine, n_ranks, n_hosts, operation, str(output), force, keep_anyway)
+    options = Options(
+        chip, fabric, stack, engine, n_ranks, n_hosts, operation, str(output), force, keep_anyway,
+        tuple(given), None if launch is None else os.fspath(launch),
+    )  # fmt: skip
     with constants.using(calibration):
         return run([files] if isinstance(files, (str, os.PathLike)) else files, options)
 
@@ -1005,12 +1013,17 @@ def validate(
     files: "str | Path | Sequence[str | Path]" = (),
     *,
     where: tuple[str, ...] = (),
+    given: "Sequence[str]" = (),
+    launch: "str | Path | None" = None,
     calibration: "str | Path | Sequence[str | Path]" = (),
 ) -> "Validation":
     """How far the model is from published runs: every row of the files judged, and the errors by group.
 
-    files        CSV files in the training or the serving form of bench/record/README.md; none: the package's own record
+    files        CSV files in the training or the serving form of bench/record/README.md, or results of serving
+                 benchmarks (vLLM, SGLang, AIPerf); none: the package's own record
     where        "column=value": only rows whose cell says so
+    given        "column=value" of what results of benchmarks do not say: "chip=h100"
+    launch       the launch file of the server that was measured, which says more of it
     calibration  files that `calibrate` wrote: their constants go before the catalogue's
 
     Raises errors.WrongInput for a file that cannot be read or is of neither form; a row that cannot be done is
@@ -1023,7 +1036,9 @@ def validate(
     import os
 
     from clustercast.catalog import constants
+    from clustercast.studies.logs.results import given_of
     from clustercast.studies.validate import validate as judge
 
     with constants.using(calibration):
-        return judge([files] if isinstance(files, (str, os.PathLike)) else files, where)
+        said = given_of(given, launch)
+        return judge([files] if isinstance(files, (str, os.PathLike)) else files, where, said)

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES: Final = 2**20
 MAX_DEPTH: Final = 32
+MAX_NODES: Final = 8000  # keys and values; a hundred times what a file needs, half a second to read
+MAX_WORDS: Final = 100_000
 
 # The code that decides what a file's checked data is.
 _CHECKING_CODE: Final = ("units.py", "catalog/read.py", "catalog/schema.py")
@@ -64,7 +66,7 @@ def load(path: Path, kind: str) -> dict[str, Any]:
     cached = _cached(path, kind, key)
     if cached is not None:
         return cached
-    data = parse(content, path)
+    data = parse(content, path, limited=Path(__file__).parent not in path.parents)
     if kind != "raw":
         from clustercast.catalog import schema
 
@@ -107,13 +109,18 @@ def text_of(content: bytes, path: Path) -> str:
     return text
 
 
-def parse(content: bytes, path: Path) -> dict[str, Any]:
-    """The mapping that a YAML file holds: text keys, no anchors, no tags, not too deep, no key twice."""
+def parse(content: bytes, path: Path, *, limited: bool = True) -> dict[str, Any]:
+    """The mapping that a YAML file holds: text keys, no anchors, no tags, not too deep, no key twice.
+
+    limited  also refuse what would take long to read
+    """
     text = text_of(content, path)
+    if limited and text.count(" ") + text.count("\n") > MAX_WORDS:
+        raise wrong(path, "", f"holds more than {MAX_WORDS:,} words, expected a short file")
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
-        data = _yaml().load(text)
+        data = _yaml(MAX_NODES if limited else None).load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = None if mark is None else mark.line + 1
@@ -122,22 +129,21 @@ def parse(content: bytes, path: Path) -> dict[str, Any]:
         raise wrong(path, "", _problem(str(error))) from None
     if not isinstance(data, dict):
         raise wrong(path, "", "is not a mapping, expected `field: value` lines", line=1)
-    key = _odd_key(data)
-    if key is not None:
+    for key in _odd_keys(data):
         raise wrong(path, "", f"the key {key!r} is not text, expected quotes around it")
     return data
 
 
-def _odd_key(data: Any) -> Any:
-    """A key somewhere in the data that is not text, or None."""
+def _odd_keys(data: Any) -> Iterator[Any]:
+    """The keys somewhere in the data that are not text; an empty one is None."""
     if isinstance(data, dict):
         for key, value in data.items():
-            odd = key if not isinstance(key, str) else _odd_key(value)
-            if odd is not None:
-                return odd
+            if not isinstance(key, str):
+                yield key
+            yield from _odd_keys(value)
     if isinstance(data, list):
-        return next((odd for odd in map(_odd_key, data) if odd is not None), None)
-    return None
+        for each in data:
+            yield from _odd_keys(each)
 
 
 def line_of(content: bytes, place: Sequence[str | int]) -> int | None:
@@ -149,7 +155,7 @@ def line_of(content: bytes, place: Sequence[str | int]) -> int | None:
     from ruamel.yaml.error import YAMLError
 
     try:
-        node: Node | None = _yaml().compose(content.decode("utf-8-sig"))
+        node: Node | None = _yaml(None).compose(content.decode("utf-8-sig"))
     except (YAMLError, ValueError, RecursionError):
         return None
     line = None
@@ -175,14 +181,15 @@ def _child(node: Any, step: str | int) -> "tuple[int, Node] | None":
     return None
 
 
-def _yaml() -> Any:
-    """A safe YAML 1.2 reader that also refuses anchors, aliases, tags and deep nesting."""
+def _yaml(most_nodes: int | None) -> Any:
+    """A safe YAML 1.2 reader that also refuses anchors, aliases, tags, deep nesting and too many nodes."""
     from ruamel.yaml import YAML
     from ruamel.yaml.composer import Composer, ComposerError
     from ruamel.yaml.events import AliasEvent
 
     class PlainComposer(Composer):
         depth = 0
+        n_nodes = 0
 
         def compose_node(self, parent: Any, index: Any) -> Any:
             event = self.parser.peek_event()
@@ -193,6 +200,9 @@ def _yaml() -> Any:
                 problem = "tags are not allowed"
             elif self.depth >= MAX_DEPTH:
                 problem = f"is nested deeper than {MAX_DEPTH} levels"
+            self.n_nodes += 1
+            if most_nodes is not None and self.n_nodes > most_nodes:
+                problem = f"holds more than {most_nodes:,} keys and values, expected a short file"
             if problem is not None:
                 raise ComposerError(None, None, problem, event.start_mark)
             self.depth += 1

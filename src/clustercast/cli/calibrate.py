@@ -11,8 +11,9 @@ Files = Annotated[
     typer.Argument(
         metavar="FILE…",
         show_default=False,
-        help="Measurements: training steps or serving points as CSV, the text or JSON of nccl-tests, or a sweep of "
-        "matmuls as CSV with m, n, k, dtype and a time. What a file holds is told by its content.",
+        help="Measurements: training steps or serving points as CSV, results of vllm bench serve, SGLang's "
+        "bench_serving or AIPerf, the text or JSON of nccl-tests, or a sweep of matmuls as CSV with m, n, k, dtype and "
+        "a time. What a file holds is told by its content.",
     ),
 ]
 Chip = Annotated[
@@ -63,6 +64,8 @@ def calibrate(
     output: Output = "calibration.yaml",
     force: Force = False,
     keep_anyway: KeepAnyway = False,
+    given: options.Given = None,
+    launch: options.Launch = None,
     calibration: options.Calibration = None,
     json: options.Json = False,
 ) -> None:
@@ -82,6 +85,8 @@ def calibrate(
         output=output,
         force=force,
         keep_anyway=keep_anyway,
+        given=given or (),
+        launch=launch,
         calibration=tuple(calibration or ()),
     )
     report.show(result, as_json=json)

@@ -72,6 +72,21 @@ Calibration = Annotated[
         help="Measured constants that `calibrate` wrote, over the catalogue's. May be repeated.",
     ),
 ]
+Given = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--given",
+        metavar="COLUMN=VALUE",
+        help="What the result of a benchmark does not say: chip=h100, model=llama-3.1-70b, n_chips=8, tp=8. May be "
+        "repeated.",
+    ),
+]
+Launch = Annotated[
+    str | None,
+    typer.Option(
+        "--launch", metavar="FILE", help="The launch file of the server that was measured: vLLM, SGLang, TensorRT-LLM."
+    ),
+]
 Lengths = Annotated[
     str | None,
     typer.Option("--lengths", metavar="FILE", help="Lengths of requests: a CSV file with input,output[,weight]."),

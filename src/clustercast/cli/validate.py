@@ -11,10 +11,10 @@ MOST_DIGITS = 9
 Files = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="FILE.csv",
+        metavar="FILE",
         show_default=False,
-        help="Measurements in the training or the serving form of bench/record/README.md. "
-        "Default: the published record of the package.",
+        help="Measurements in the training or the serving form of bench/record/README.md, or results of vllm bench "
+        "serve, SGLang's bench_serving or AIPerf. Default: the published record of the package.",
     ),
 ]
 Where = Annotated[
@@ -32,6 +32,8 @@ def validate(
     files: Files = None,
     *,
     where: Where = None,
+    given: options.Given = None,
+    launch: options.Launch = None,
     worst: Worst = "10",
     plot: Plot = None,
     calibration: options.Calibration = None,
@@ -46,7 +48,9 @@ def validate(
     most = int(worst[:MOST_DIGITS])
     if plot is not None:
         report.check_plot(plot)
-    result = clustercast.validate(files or (), where=tuple(where or ()), calibration=tuple(calibration or ()))
+    result = clustercast.validate(
+        files or (), where=tuple(where or ()), given=given or (), launch=launch, calibration=tuple(calibration or ())
+    )
     if plot is not None:
         report.save_plot(result, plot)
     report.show_validation(result, most, as_json=json)

@@ -110,9 +110,9 @@ def fill(asked: Asked) -> Question:
     whole("--batch", asked.batch, MOST_BATCH)
     if asked.tokens is not None and not 1 <= asked.tokens <= MOST_TOKENS:
         raise WrongInput(f"--tokens: expected a number from 1 to {MOST_TOKENS:.0e}, got {asked.tokens:g}")
-    chip = _set(catalog.find_chip(asked.chip), "chip", asked.settings)
+    chip = profile_set(catalog.find_chip(asked.chip), "chip", asked.settings)
     model = catalog.find_model(asked.model) if isinstance(asked.model, str) else asked.model
-    fabric = _set(catalog.find_fabric(asked.fabric or chip.fabric), "fabric", asked.settings)
+    fabric = profile_set(catalog.find_fabric(asked.fabric or chip.fabric), "fabric", asked.settings)
     record = records.as_declared(model.record())
     said: list[Assumption] = []
     warnings: list[str] = []
@@ -197,7 +197,7 @@ OWNERS: Final = ("chip", "fabric", "engine", "job")  # of what `--set` changes
 Profile = TypeVar("Profile", catalog.ChipProfile, catalog.FabricProfile)
 
 
-def _set(profile: Profile, owner: str, settings: tuple[str, ...]) -> Profile:
+def profile_set(profile: Profile, owner: str, settings: tuple[str, ...]) -> Profile:
     """The profile with every `--set owner.key=value` applied."""
     given: set[str] = set()
     for setting in settings:

@@ -24,6 +24,15 @@ TITLES: Final = {
     "bus_bytes_per_s": "bus bandwidth",
     "collective_s": "time of a collective",
 }
+PLACES: Final = {
+    "plan": "the parallel plan",
+    "network": "the network between nodes",
+    "links": "the links inside a node",
+    "chip": "the chips",
+    "software": "the software",
+    "data": "the data",
+    "measurement": "what was measured",
+}
 WAYS: Final = {"slow": "slower", "fast": "faster", "normal": "as expected"}
 COLLECTIVE: Final = {"link": "the link", "start": "start and hops"}
 
@@ -83,13 +92,17 @@ def sentence(figure: Figure) -> str:
     if not figure.causes:
         return "No cause that was tried explains it better than the model's own error."
     best = figure.causes[0]
+    if figure.unknown_share >= max(best.share, figure.nothing_share):
+        return f"No cause that was tried explains it well; the nearest: {best.title}."
     if figure.nothing_share >= best.share:
         return f"That is not far out: the model may be off. If something is wrong, then: {best.title}."
     peers = alike(figure)
     if best.share >= rank.setting("likely"):
         return f"Likely: {best.title}."
     if len(peers) > 1:
-        return f"Several causes explain it about as well: {'; '.join(each.title for each in peers[:3])}."
+        place, share = next(iter(figure.places.items()))
+        where = f" Most of them lie in {PLACES[place]} ({share:.0%})." if len(peers) > 2 else ""
+        return f"Several causes explain it about as well: {'; '.join(each.title for each in peers[:3])}.{where}"
     return f"Most likely, though not surely: {best.title}."
 
 
@@ -137,6 +150,8 @@ def one(figure: Figure) -> list[Block]:
 
 def causes(figure: Figure) -> list[Block]:
     """What would explain the figure, the likeliest first."""
+    if not figure.n_tried:
+        return []
     blocks: list[Block] = [f"  what would explain it ({figure.n_tried} causes tried)"]
     for place, each in enumerate(figure.causes[:MOST_CAUSES], 1):
         said = f"{place}. {each.share:.0%} {each.title}: {amount(each.expected, figure.unit)}"
@@ -149,7 +164,8 @@ def causes(figure: Figure) -> list[Block]:
         blocks += wrap(said, "    ", "       ")
         blocks += wrap(f"look at: {each.look}", "       ", "       ", "dim")
     blocks += wrap(
-        f"{figure.nothing_share:.0%} nothing is wrong and the model is off; {figure.unknown_share:.0%} something that was not tried",
+        f"{figure.nothing_share:.0%} nothing is wrong and the model is off; {figure.unknown_share:.0%} something that "
+        "was not tried",
         "    ",
         "    ",
     )

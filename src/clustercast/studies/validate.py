@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from clustercast.catalog import record as shipped
 from clustercast.errors import ClustercastError, WrongInput
-from clustercast.studies.record import door, files, numbers, serving, training
+from clustercast.studies.logs import results
+from clustercast.studies.record import door, numbers, serving, training
 from clustercast.studies.record.files import SERVING, TRAINING, RecordFile, Row
 from clustercast.studies.record.outcome import CONTEXT, OK, UNSUPPORTED, Answer, Outcome, figure, size_class
 
@@ -111,16 +112,19 @@ def _factor_off(row: Judged) -> float:
     return abs(math.log(row.estimated) - math.log(row.published))
 
 
-def validate(paths: Sequence[str | Path] = (), where: Sequence[str] = ()) -> Validation:
+def validate(
+    paths: Sequence[str | Path] = (), where: Sequence[str] = (), given: results.Given = results.NOTHING
+) -> Validation:
     """Judge every row of the files, or of the package's own record.
 
-    paths  CSV files in the training or the serving form, several if wanted
+    paths  CSV files in the training or the serving form, results of serving benchmarks, several if wanted
     where  "column=value": only rows whose cell says so; of chip also an alias or the beginning of its name
+    given  what results of benchmarks do not say
 
     Raises WrongInput for a file that cannot be read or is of neither form, and where no row is left.
     """
     numbers.forget()
-    read = [files.read_file(Path(path)) for path in paths or shipped.record_files()]
+    read = [results.read_file(Path(path), given) for path in paths or shipped.record_files()]
     if not read:
         raise WrongInput("the package's own record is missing", hint="name a CSV file")
     wanted = _chosen([row for each in read for row in each.rows], where)

@@ -125,6 +125,8 @@ class Fields:
     def needed(self, because: str, *names: str, inside: str = "") -> int:
         """A count that has to be there and above 0."""
         value = self.count(*names, inside=inside)
+        if value == 0:
+            raise self.wrong(self.raw(*names, inside=inside)[0], "is 0, expected a whole number above 0")
         if not value:
             others = f" (or {', '.join(names[1:])})" if len(names) > 1 else ""
             said = f" {because}" if because else ""

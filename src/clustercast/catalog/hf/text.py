@@ -2,26 +2,26 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from clustercast.catalog import read
 from clustercast.errors import WrongInput
 
-_STRINGS_AND_BRACKETS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+# A string, the colon behind it if it is a name, or a bracket; a string that never ends goes to the end of the text.
+_TOKEN: Final = re.compile(r'"((?:[^"\\]+|\\.)*)(?:"|\\?\Z)(\s*:)?|[\[{]|[\]}]', re.DOTALL)
 
 
 def read_config(path: Path) -> dict[str, Any]:
     """The mapping in a JSON file. Raises WrongInput with file and line for anything else."""
     text = read.text_of(read.read_bytes(path), path)
-    _refuse_depth(text, path)
 
     def mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
-            twice = next(name for at, (name, _) in enumerate(pairs) if name in {each for each, _ in pairs[:at]})
-            lines = [line for line, name in _names(text) if name == twice]
-            raise read.wrong(path, "", f"duplicate key {_quoted(twice)}", line=lines[1] if len(lines) > 1 else None)
+            line, name = _twice(text)
+            raise read.wrong(path, "", f"duplicate key {shown(name)}", line=line)
         return found
 
     try:
@@ -30,8 +30,12 @@ def read_config(path: Path) -> dict[str, Any]:
         raise read.wrong(path, "", f"is not JSON: {error.msg.lower()}", line=error.lineno) from None
     except ValueError:
         raise read.wrong(path, "", "holds a number of too many digits") from None
+    except RecursionError:
+        raise _too_deep(text, path) from None
     if not isinstance(config, dict):
         raise read.wrong(path, "", "is not a mapping, expected a Hugging Face config.json", line=1)
+    if _deep_line(text) is not None:
+        raise _too_deep(text, path)
     return config
 
 
@@ -43,8 +47,8 @@ def line_of(text: str, places: tuple[str, ...]) -> int | None:
     """
     wanted = iter(places)
     name = next(wanted)
-    for line, found in _names(text):
-        if found == name:
+    for line, token in _tokens(text):
+        if token[2] and token[1] == name:
             name = next(wanted, "")
             if not name:
                 return line
@@ -69,31 +73,55 @@ def shown(value: Any) -> str:
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, dict | list):
         return "a list" if isinstance(value, list) else "a mapping"
-    if isinstance(value, int) and abs(value) > 10**40:
+    if isinstance(value, int) and abs(value) > _LONGEST_NUMBER:
         return "a number of more than 40 digits"
-    return _quoted(value[:40] + "..." if isinstance(value, str) and len(value) > 40 else value)
+    if isinstance(value, str):
+        short = value if len(value) <= _LONGEST_TEXT else value[:_LONGEST_TEXT] + "..."
+        return repr(short) if short.isprintable() else ascii(short)
+    return repr(value)
 
 
-def _quoted(value: Any) -> str:
-    return ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+_LONGEST_TEXT: Final = 40
+_LONGEST_NUMBER: Final = 10**40
 
 
-def _names(text: str) -> "list[tuple[int, str]]":
-    """Every name of a mapping in the file with its line."""
-    found = []
-    for name in re.finditer(r'"((?:[^"\\\n]|\\.){1,200})"\s*:', text):
-        found.append((text.count("\n", 0, name.start()) + 1, name[1]))
-    return found
+def _tokens(text: str) -> Iterator[tuple[int, "re.Match[str]"]]:
+    """Strings and brackets, each with its line."""
+    line, counted = 1, 0
+    for token in _TOKEN.finditer(text):
+        line += text.count("\n", counted, token.start())
+        counted = token.start()
+        yield line, token
 
 
-def _refuse_depth(text: str, path: Path) -> None:
-    """Refuse what is nested deeper than any config, before the reader goes down."""
+def _twice(text: str) -> tuple[int | None, str]:
+    """The line of the first name that its mapping has already, and the name."""
+    open_mappings: list[set[str]] = []
+    for line, token in _tokens(text):
+        if token[0] in "{[":
+            open_mappings.append(set())
+        elif token[0] in "}]":
+            if open_mappings:
+                open_mappings.pop()
+        elif token[2] and open_mappings:
+            if token[1] in open_mappings[-1]:
+                return line, token[1]
+            open_mappings[-1].add(token[1])
+    return None, ""
+
+
+def _deep_line(text: str) -> int | None:
+    """The line where the nesting goes deeper than that of any config; None where it does not."""
     depth = 0
-    for token in _STRINGS_AND_BRACKETS.finditer(text):
+    for line, token in _tokens(text):
         if token[0] in "[{":
             depth += 1
             if depth > read.MAX_DEPTH:
-                line = text.count("\n", 0, token.start()) + 1
-                raise read.wrong(path, "", f"is nested deeper than {read.MAX_DEPTH} levels", line=line)
+                return line
         elif token[0] in "]}":
             depth -= 1
+    return None
+
+
+def _too_deep(text: str, path: Path) -> WrongInput:
+    return read.wrong(path, "", f"is nested deeper than {read.MAX_DEPTH} levels", line=_deep_line(text))

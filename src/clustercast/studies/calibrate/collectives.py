@@ -19,7 +19,7 @@ FIELD_OF = {"fraction": "fraction", "launch": "launch_s", "latency": "latency_s"
 def tasks(chip: ChipProfile, fabric: FabricProfile, points: Sequence[Collective]) -> list[tuple[int, str]]:
     """The links that points belong to with their tier, innermost first; a link of two tiers once."""
     tiers: dict[str, int] = {}
-    for tier, link in sorted({_tier_of(chip, fabric, point) for point in points}):
+    for tier, link in sorted({tier_of(chip, fabric, point) for point in points}):
         tiers.setdefault(link, tier)
     return [(tier, link) for link, tier in tiers.items()]
 
@@ -33,11 +33,13 @@ def _stride(fabric: FabricProfile, point: Collective) -> int:
     return max(1, domain // per_host)
 
 
-def _where(cluster: records.Cluster, fabric: FabricProfile, point: Collective) -> physics.Spread:
+def where_of(cluster: records.Cluster, fabric: FabricProfile, point: Collective) -> physics.Spread:
+    """Over which tiers the ranks of a point lie."""
     return physics.spread(point.n_ranks, _stride(fabric, point), cluster)
 
 
-def _cluster(chip: ChipProfile, fabric: FabricProfile, point: Collective) -> records.Cluster:
+def cluster_of(chip: ChipProfile, fabric: FabricProfile, point: Collective) -> records.Cluster:
+    """The cluster that a point was measured on. Raises WrongInput for more ranks on a host than it joins."""
     if point.n_hosts == 1 and point.n_ranks > fabric.scale_up.n_chips:
         raise WrongInput(
             f"{point.where}: {point.n_ranks} ranks on one host, but {fabric.name} joins {fabric.scale_up.n_chips}",
@@ -46,8 +48,9 @@ def _cluster(chip: ChipProfile, fabric: FabricProfile, point: Collective) -> rec
     return build.cluster(chip, fabric, point.n_ranks * _stride(fabric, point))
 
 
-def _tier_of(chip: ChipProfile, fabric: FabricProfile, point: Collective) -> tuple[int, str]:
-    where = _where(_cluster(chip, fabric, point), fabric, point)
+def tier_of(chip: ChipProfile, fabric: FabricProfile, point: Collective) -> tuple[int, str]:
+    """The tier that a point crosses furthest out, and its link."""
+    where = where_of(cluster_of(chip, fabric, point), fabric, point)
     if where.n_spine > 1.0:
         return 3, fabric.spine_link
     if where.n_rail > 1.0 and fabric.rail is not None:
@@ -61,16 +64,16 @@ def task(
     chip: ChipProfile, chip_file: str | None, fabric: FabricProfile, points: Sequence[Collective], link: str
 ) -> Task:
     """The points that cross a link furthest out. Raises NoAnswer for too few or impossible ones."""
-    mine = [point for point in points if _tier_of(chip, fabric, point)[1] == link]
+    mine = [point for point in points if tier_of(chip, fabric, point)[1] == link]
     configurations = [(p.operation, p.payload_bytes, p.n_ranks, p.n_hosts) for p in mine]
     seconds = [point.seconds for point in mine]
     where = [point.where for point in mine]
     refusals.too_few("collectives", len(set(configurations)), "messages")
     refusals.too_narrow([point.payload_bytes for point in mine])
     refusals.contradictory(configurations, seconds, where)
-    clusters = {p: _cluster(chip, fabric, p) for p in mine}
+    clusters = {p: cluster_of(chip, fabric, p) for p in mine}
     best = {"fraction": 1.0, "launch": 0.0, "latency": 0.0, "ramp": 0.0, "reduction_gain": 2.0}
-    shares = [_seconds(_laid(_ideal(clusters[p]), fabric, link, best), fabric, p, 2.0) / p.seconds for p in mine]
+    shares = [seconds_of(_laid(_ideal(clusters[p]), fabric, link, best), fabric, p, 2.0) / p.seconds for p in mine]
     bandwidth = f"the datasheet's links ({link})"
     refusals.impossible(bandwidth, shares, where, "check --chip, --fabric and the ranks; chips show prints the links")
     known = constants.link(link, chip.name)
@@ -80,9 +83,9 @@ def task(
 
     def predict(values: Mapping[str, float], place: int) -> float:
         point = mine[place]
-        return _seconds(_laid(clusters[point], fabric, link, values), fabric, point, values.get("reduction_gain", 1.0))
+        return seconds_of(_laid(clusters[point], fabric, link, values), fabric, point, values.get("reduction_gain", 1.0))
 
-    outside = any(_tier_of(chip, fabric, p)[0] > 1 and p.operation == "all-reduce" for p in mine)
+    outside = any(tier_of(chip, fabric, p)[0] > 1 and p.operation == "all-reduce" for p in mine)
     remark = "reduction_gain between nodes is kept in the overlay as evidence: steps count rings there"
     return Task(
         "collectives",
@@ -126,12 +129,12 @@ def _ideal(cluster: records.Cluster) -> records.Cluster:
     return cluster._replace(**tiers)
 
 
-def _seconds(cluster: records.Cluster, fabric: FabricProfile, point: Collective, gain: float) -> float:
+def seconds_of(cluster: records.Cluster, fabric: FabricProfile, point: Collective, gain: float) -> float:
     """The model's time of a collective.
 
     gain  of in-network reduction or of trees between nodes, where the formula counts rings alone
     """
-    where = _where(cluster, fabric, point)
+    where = where_of(cluster, fabric, point)
     payload = point.payload_bytes
     if point.operation == "send":
         per_host = max(1, point.n_ranks // point.n_hosts)

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from clustercast.catalog import read
 from clustercast.errors import WrongInput
+from clustercast.studies.logs import benchmarks, results
 
 MOST_BYTES: Final = 64 * 2**20
 MOST_ROWS: Final = 100_000
@@ -21,8 +22,8 @@ SERVING_COLUMNS: Final = frozenset(("chip", "engine", "model", "concurrency", "i
 SHAPE_COLUMNS: Final = frozenset(("m", "n", "k"))
 SHOWN_LINE: Final = 60
 EXPECTED: Final = (
-    "expected the training or serving CSV form, the text or JSON of nccl-tests, or a CSV of matmuls with m,n,k,dtype "
-    "and a time"
+    "expected the training or serving CSV form, the result of a serving benchmark, the text or JSON of nccl-tests, or "
+    "a CSV of matmuls with m,n,k,dtype and a time"
 )
 
 
@@ -33,6 +34,7 @@ class Source(NamedTuple):
     sha256: str
     text: str
     kind: str
+    rows: tuple["Row", ...] = ()  # of what is no table by itself
 
     def wrong(self, message: str, line: int | None = None, hint: str | None = None) -> WrongInput:
         """The error for a line of this file."""
@@ -40,14 +42,20 @@ class Source(NamedTuple):
         return WrongInput(f"{where}: {message}", hint=hint)
 
 
-def source(path: Path) -> Source:
-    """A file and its kind. Raises WrongInput where it cannot be read or holds nothing that is known."""
+def source(path: Path, given: results.Given = results.NOTHING) -> Source:
+    """A file and its kind. Raises WrongInput where it cannot be read or holds nothing that is known.
+
+    given  what the result of a serving benchmark does not say
+    """
     from clustercast.studies.calibrate import nccl
 
     content = _content(path)
     name = path.name.encode("utf-8", "backslashreplace").decode()
     text = content.decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\0", "\ufffd")
     found = Source(name, hashlib.sha256(content).hexdigest(), nccl.document_text(text), "")
+    if benchmarks.is_result(text):
+        rows = tuple(Row(each.line, each.cells) for each in results.record_file(path, text, given).rows)
+        return found._replace(kind=SERVING, rows=rows)
     return found._replace(kind=kind_of(found))
 
 
@@ -133,6 +141,8 @@ class Row(NamedTuple):
 
 def rows_of(found: Source) -> list[Row]:
     """The rows of a table by its header. Raises WrongInput for what is no table."""
+    if found.rows:
+        return list(found.rows)
     header, divider = header_of(found.text)
     names = [name.strip() for name in header]
     text = found.text.lstrip()

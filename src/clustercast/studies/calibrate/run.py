@@ -16,6 +16,7 @@ from clustercast.studies.calibrate import collectives, files, matmuls, nccl, ref
 from clustercast.studies.calibrate.belonging import Covers, Task
 from clustercast.studies.calibrate.files import Source
 from clustercast.studies.calibrate.fit import PACE, Estimated, Fit, fit, needs_scipy, settings
+from clustercast.studies.logs import results
 from clustercast.studies.record import numbers
 
 OUTPUT = "calibration.yaml"
@@ -34,6 +35,8 @@ class Options(NamedTuple):
     output: str = OUTPUT
     force: bool = False
     keep_anyway: bool = False
+    given: tuple[str, ...] = ()  # of what results of serving benchmarks do not say
+    launch: str | None = None  # a launch file that says more of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,10 @@ def calibrate(paths: Sequence[str | Path], options: Options) -> Calibrated:
         known = ", ".join(nccl.OPERATIONS.values())
         raise WrongInput(f"--operation: unknown operation {options.operation!r}", hint=f"there are {known}")
     output = _writable(Path(options.output), force=options.force)
-    sources = [files.source(Path(path)) for path in paths]
+    given = results.given_of(options.given, options.launch, chip=options.chip, engine=options.engine)
+    sources = [files.source(Path(path), given) for path in paths]
+    if (options.given or options.launch) and not any(source.rows for source in sources):
+        raise WrongInput("--given and --launch speak of results of serving benchmarks: none of the files is one")
     needs_scipy()
     numbers.forget()  # rows read before this may rest on other constants
     try:
@@ -140,7 +146,7 @@ def calibrate(paths: Sequence[str | Path], options: Options) -> Calibrated:
 def _calibrate(sources: Sequence[Source], output: Path, options: Options) -> Calibrated:
     chip, chip_file = _chip(options.chip)
     found = _points(sources, chip, options)
-    warnings = [*found.remarks, *_other_chip(chip, found.devices)]
+    warnings = [*found.remarks, *other_chip(chip, found.devices)]
     done: list[tuple[Task, Fit]] = []
     refused: list[NoAnswer] = []
     name, said = _sources(sources)
@@ -293,7 +299,7 @@ def thinned(task: Task) -> Task:
     )
 
 
-def _other_chip(chip: ChipProfile | None, devices: Sequence[str]) -> list[str]:
+def other_chip(chip: ChipProfile | None, devices: Sequence[str]) -> list[str]:
     """A warning where a file names devices that do not look like the chip."""
     if chip is None:
         return []

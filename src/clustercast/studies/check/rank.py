@@ -9,6 +9,7 @@ so that one which can explain anything explains nothing well. "Nothing is wrong"
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from clustercast.catalog import constants
@@ -18,22 +19,40 @@ from clustercast.studies.check.result import FAST, NORMAL, SLOW, Cause, Figure
 ONE: Final = Constant(1.0, 1.0, 1.0, "reported", "", "")
 
 
+class Observed(NamedTuple):
+    """One measured number: every cause has to explain all that were measured together."""
+
+    measured: float
+    expected: float
+    half_width: float  # of the 80 % interval of ln(number)
+
+
 class Tried(NamedTuple):
-    """One cause of check.yaml with what the figure would be at each of its sizes."""
+    """One cause of check.yaml with what every number would be at each of its sizes."""
 
     name: str
-    sizes: tuple[float | None, ...]
-    expected: tuple[float, ...]
+    sizes: tuple[float, ...]
+    expected: tuple[tuple[float, ...], ...]  # by size, then by number
     denied: bool = False
 
 
 class Ranked(NamedTuple):
-    """The causes that are worth naming, and the shares of the two that have no name."""
+    """The causes that are worth naming, with what one number would be, and the shares of the two that have no name."""
 
     causes: tuple[Cause, ...]
     nothing: float
     unknown: float
     n_tried: int
+
+    def of(self, figure: Figure) -> Figure:
+        """The figure with these causes."""
+        return replace(
+            figure,
+            causes=self.causes,
+            nothing_share=self.nothing,
+            unknown_share=self.unknown,
+            n_tried=self.n_tried,
+        )
 
 
 def setting(name: str) -> float:
@@ -59,7 +78,7 @@ def sizes_of(section: str, name: str) -> tuple[float, ...]:
     """The sizes that a cause is tried at: one, or several between low and high, each factor as far from the next.
 
     >>> sizes_of("training", "half_nic"), len(sizes_of("training", "slow_clocks"))
-    ((0.5,), 7)
+    ((0.5,), 25)
     """
     size = size_of(section, name)
     if size.low >= size.high:
@@ -86,42 +105,50 @@ def student(x: float, degrees: float) -> float:
 
 
 def rank(
-    section: str,
-    measured: float,
-    expected: float,
-    half_width: float,
-    tried: Iterable[Tried],
-    patterns: Sequence[str] = (),
-) -> Ranked:
-    """The causes by how well they explain a measured figure, those that explain next to nothing left out.
+    section: str, observed: Sequence[Observed], tried: Sequence[Tried], patterns: Sequence[str] = ()
+) -> list[Ranked]:
+    """The causes by how well they explain what was measured, for each number; those that explain next to nothing are
+    left out.
 
-    half_width  of the 80 % interval of ln(figure)
-    patterns    that the steps show
+    patterns  that the steps show
     """
-    degrees = setting("tails")
-    scale = half_width / setting("tails_90")
 
-    def density(value: float) -> float:
-        return student(math.log(measured / value) / scale, degrees) / scale
+    def density(values: Sequence[float]) -> float:
+        """How likely all numbers are together where these are expected."""
+        return math.prod(_density(each, value) for each, value in zip(observed, values, strict=True))
 
-    weights = {}
-    found = list(tried)
-    for each in found:
+    weights: dict[str, float] = {}
+    best: dict[str, int] = {}
+    for each in tried:
         entry = entries(section)[each.name]
+        likely = [density(values) for values in each.expected]
+        best[each.name] = likely.index(max(likely))
         weight = float(entry["weight"]) * (setting("said") if each.denied else 1.0) * _seen(entry, patterns)
-        weights[each.name] = weight * sum(map(density, each.expected)) / len(each.expected)
-    nothing = setting("nothing") * density(expected)
-    # an unknown cause moves the time by any factor up to the most, each as likely; the density is in the same unit
+        weights[each.name] = weight * sum(likely) / len(likely)
+    nothing = setting("nothing") * density([each.expected for each in observed])
+    # an unknown cause moves a number by any factor up to the most, each as likely; the densities are in the same unit
     spread = setting("tails_peak") * math.log(setting("unknown_most"))
-    unknown = setting("unknown") / spread
+    unknown = setting("unknown") / spread ** len(observed)
     total = sum(weights.values()) + nothing + unknown
-    causes = [
-        _cause(section, each, measured, weights[each.name] / total, patterns)
-        for each in found
-        if weights[each.name] >= setting("least_share") * total
+    named = [each for each in tried if weights[each.name] >= setting("least_share") * total]
+    named.sort(key=lambda each: (-weights[each.name], each.name))
+    return [
+        Ranked(
+            tuple(
+                _cause(section, each, best[each.name], place, weights[each.name] / total, patterns) for each in named
+            ),
+            nothing / total,
+            unknown / total,
+            len(tried),
+        )
+        for place in range(len(observed))
     ]
-    causes.sort(key=lambda cause: (-cause.share, cause.name))
-    return Ranked(tuple(causes), nothing / total, unknown / total, len(found))
+
+
+def _density(one: Observed, value: float) -> float:
+    """Student's density of a measured number where a value is expected, up to a factor that all causes share."""
+    scale = one.half_width / setting("tails_90")
+    return student(math.log(one.measured / value) / scale, setting("tails")) / scale
 
 
 def _seen(entry: Mapping[str, Any], patterns: Sequence[str]) -> float:
@@ -132,43 +159,43 @@ def _seen(entry: Mapping[str, Any], patterns: Sequence[str]) -> float:
     return setting("not_shown") if shows else 1.0
 
 
-def _cause(section: str, tried: Tried, measured: float, share: float, patterns: Sequence[str]) -> Cause:
+def _cause(section: str, tried: Tried, at: int, place: int, share: float, patterns: Sequence[str]) -> Cause:
     entry = entries(section)[tried.name]
-    off = [abs(math.log(measured / value)) for value in tried.expected]
-    best = off.index(min(off))
     seen = tuple(each for each in entry.get("shows", ()) if each in patterns)
     source = size_of(section, tried.name).source if "size" in entry else "the model's own terms"
-    size = tried.sizes[best] if "size" in entry else None
+    size = tried.sizes[at] if "size" in entry else None
+    value = tried.expected[at][place]
     return Cause(
-        tried.name, entry["title"], tried.expected[best], size, share, seen, tried.denied, source, entry["look"]
+        tried.name, entry["title"], entry["of"], value, size, share, seen, tried.denied, source, entry["look"]
     )
 
 
 def tries(
     section: str,
-    changes: Mapping[str, Callable[[float], float | None]],
-    expected: float,
+    changes: Sequence[Mapping[str, Callable[[float], float | None]]],
+    observed: Sequence[Observed],
     *,
     longer: bool,
     denied: Iterable[str] = (),
 ) -> list[Tried]:
-    """Every cause of a section that can be at work, with the figure at each of its sizes.
+    """Every cause of a section that can be at work, with every number at each of its sizes.
 
-    changes  from a cause to the figure at one size; None where it cannot be at work
-    longer   whether a cause has to make the figure larger (else smaller)
+    changes  for each number, from a cause to the number at one size; None where the cause cannot be at work there
+    longer   whether a cause has to make the first number larger (else smaller)
     """
     found = []
     least = setting("least_effect")
-    for name, change in changes.items():
-        pairs = [(size, change(size)) for size in sizes_of(section, name)]
-        kept = [(size, value) for size, value in pairs if value is not None and math.isfinite(value) and value > 0.0]
-        moved = [(size, value) for size, value in kept if (value > expected) == longer]
-        if moved and any(abs(math.log(value / expected)) >= least for _, value in moved):
-            sizes, values = zip(*moved, strict=True)
+    usual = observed[0].expected
+    for name in changes[0]:
+        sizes, values = [], []
+        for size in sizes_of(section, name):
+            those = [change[name](size) if name in change else None for change in changes]
+            if those[0] is None:
+                continue
+            row = [each.expected if value is None else value for value, each in zip(those, observed, strict=True)]
+            if all(math.isfinite(value) and value > 0.0 for value in row) and (row[0] > usual) == longer:
+                sizes.append(size)
+                values.append(tuple(row))
+        if any(abs(math.log(row[0] / usual)) >= least for row in values):
             found.append(Tried(name, tuple(sizes), tuple(values), name in set(denied)))
     return found
-
-
-def sound(figure: Figure) -> bool:
-    """Whether every number of a figure is one."""
-    return all(math.isfinite(each) and each > 0.0 for each in (figure.measured, figure.expected, figure.low))

@@ -14,6 +14,7 @@ class Cause:
 
     name: str  # of check.yaml
     title: str
+    of: str  # where it lies: plan, network, links, chip, software, data, measurement
     expected: float  # the figure with it, at the size that explains best
     size: float | None  # of the change, at that size: a factor on a rate, a time or a count
     share: float  # of all weight, causes and "nothing is wrong" together
@@ -43,6 +44,14 @@ class Figure:
     bound: float | None = None  # what no machine of that datasheet can beat
     beyond_bound: bool = False
     evidence: str = ""
+
+    @property
+    def places(self) -> dict[str, float]:
+        """Where the causes lie with their shares together, the likeliest first."""
+        shares: dict[str, float] = {}
+        for cause in self.causes:
+            shares[cause.of] = shares.get(cause.of, 0.0) + cause.share
+        return dict(sorted(shares.items(), key=lambda pair: -pair[1]))
 
     @property
     def ratio(self) -> float:
@@ -109,5 +118,5 @@ class Check:
         if self.steps is not None:
             document["steps"]["spread"] = self.steps.spread
         for each, figure in zip(document["figures"], self.figures, strict=True):
-            each["ratio"] = figure.ratio
+            each["ratio"], each["places"] = figure.ratio, figure.places
         return document

@@ -215,17 +215,10 @@ def _figure(run: Run, found: Steady, said: frozenset[str]) -> Figure:
         return figure
     section = "training" if judged == SLOW else "training_fast"
     changes = training_causes.slower(run) if judged == SLOW else training_causes.faster(run)
-    tried = rank.tries(
-        section, changes, expected, longer=judged != FAST, denied=training_causes.denied(_contrary(said, run))
-    )
-    ranked = rank.rank(section, found.median_s, expected, width, tried, found.patterns)
-    return replace(
-        figure,
-        causes=ranked.causes,
-        nothing_share=ranked.nothing,
-        unknown_share=ranked.unknown,
-        n_tried=ranked.n_tried,
-    )
+    observed = [rank.Observed(found.median_s, expected, width)]
+    denied = training_causes.denied(_contrary(said, run))
+    tried = rank.tries(section, [changes], observed, longer=judged != FAST, denied=denied)
+    return rank.rank(section, observed, tried, found.patterns)[0].of(figure)
 
 
 def _contrary(said: frozenset[str], run: Run) -> list[str]:

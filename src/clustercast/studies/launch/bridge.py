@@ -37,6 +37,8 @@ _MIXED_OPTIONS: Final = {
     "nvfp4": ("bf16", "fp4-format=e2m1"),
 }
 
+_PLAIN: Final = {"bf16": "bf16", "16": "fp16", "fp16": "fp16"}
+
 # Other words for Megatron's options.
 RENAMED: Final = {
     "pp_layout": "pipeline-model-parallel-layout",
@@ -67,6 +69,8 @@ FALSE_OPTIONS: Final = {
     "share_embeddings_and_output_weights": "untie-embeddings-and-output-weights",
     "add_bias_linear": "disable-bias-linear",
 }
+# Lists of layers, which are read as one text.
+PATTERNS: Final = ("moe_layer_freq", "window_attn_skip_freq")
 CHIPS: Final = ("num_gpus", "n_gpus", "world_size")
 NODES: Final = ("num_nodes", "nodes", "nnodes")
 PER_NODE: Final = ("num_gpus_per_node", "gpus_per_node", "devices", "ntasks_per_node")
@@ -83,14 +87,16 @@ def read(text: str, path: Path, name: str = "") -> TrainingLaunch:
 
 
 def looks_like_yaml(text: str) -> bool:
-    """Whether a text is YAML rather than Python, told by its first line that says something."""
-    for row in text.split("\n"):
-        bare = row.split("#")[0].strip()
-        if bare and bare != "---":
-            return bare.partition(":")[0].strip(" '\"-").replace("_", "").replace(".", "").isalnum() and (
-                bare.endswith(":") or ": " in bare
-            )
-    return False
+    """Whether a text is YAML rather than Python, told by its first line that says something.
+
+    >>> looks_like_yaml("# c\\nmodel:\\n  tp: 8"), looks_like_yaml("N: int = 8"), looks_like_yaml("import torch")
+    (True, False, False)
+    """
+    rows = (row.split("#")[0].strip() for row in text.split("\n"))
+    first = next((row for row in rows if row and row != "---"), "")
+    key, colon, value = first.partition(":")
+    named = key.strip(" '\"-").replace("_", "").replace(".", "").isalnum()
+    return bool(colon) and named and " = " not in value and (not value or value[0] == " ")
 
 
 def _of_yaml(text: str, path: Path) -> Iterator[tuple[str, literals.Setting]]:
@@ -166,11 +172,29 @@ def understand(settings: dict[str, literals.Setting], path: Path) -> TrainingLau
     if not {"bf16", "fp16"} & options.given.keys():
         options.given["bf16"] = Option("bf16", (), 1)
         notes.append("no precision is given: bf16_mixed is taken, the recipes' default")
+    notes += _defaults(options, settings)
     if "recompute-modules" in options.given and "recompute-granularity" not in options.given:
         modules = options.given["recompute-modules"]
         if modules.values:
             options.given["recompute-granularity"] = Option("recompute_modules", ("selective",), modules.line)
     return megatron.understand(TOOL, options, _chips(settings), notes, named=_model_name(settings))
+
+
+def _defaults(options: Options, settings: dict[str, literals.Setting]) -> list[str]:
+    """What the tool's common recipe, or its performance scripts, set where a file says nothing; what was taken."""
+    said = {place.rpartition(".")[2] for place in settings}
+    taken = [name for name in ("use_distributed_optimizer", "overlap_grad_reduce") if name not in said]
+    if any(place.startswith("ddp.") for place in settings) or not said & set(CHIPS):
+        for name in taken:
+            options.given[name.replace("_", "-")] = Option(name, (), 1)
+        return [f"as in the common recipe: {', '.join(taken)}"] if taken else []
+    taken += [name for name in ("sequence_parallel", "tp_comm_overlap") if name not in said]
+    if "micro_batch_size" not in said:
+        options.given["micro-batch-size"] = Option("micro_batch_size", ("1",), 1)
+        taken.append("micro_batch_size = 1")
+    for name in taken:
+        options.given.setdefault(name.partition(" ")[0].replace("_", "-"), Option(name, (), 1))
+    return [f"as in the performance scripts: {', '.join(taken)}"] if taken else []
 
 
 def _options(settings: dict[str, literals.Setting]) -> Iterator[Option]:
@@ -184,9 +208,8 @@ def _options(settings: dict[str, literals.Setting]) -> Iterator[Option]:
         elif value is True:
             yield Option(RENAMED.get(name, name), (), line)
         elif value is not None and value is not False:
-            values = value if isinstance(value, list) else [value]
-            if len(values) or name == "recompute_modules":
-                yield Option(RENAMED.get(name, name), tuple(str(each) for each in values[:64]), line)
+            values = value if isinstance(value, list) and name not in PATTERNS else [value]
+            yield Option(RENAMED.get(name, name), tuple(str(each) for each in values[:64]), line)
 
 
 def _mixed(settings: dict[str, literals.Setting], path: Path) -> str | None:
@@ -202,6 +225,9 @@ def _mixed(settings: dict[str, literals.Setting], path: Path) -> str | None:
                     line=found.line,
                 )  # fmt: skip
             return known[found.value]
+    for place, found in settings.items():
+        if place.rpartition(".")[2] == "precision" and str(found.value).partition("-")[0] in _PLAIN:
+            return _PLAIN[str(found.value).partition("-")[0]]
     return None
 
 

@@ -7,7 +7,7 @@ lies elsewhere is not opened.
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -24,6 +24,8 @@ _HERE: Final = re.compile(
     r"""(?:\s*>\s*(?P<after>[^\s<>|&;]+))?[^\n]*$""",
     re.MULTILINE,
 )
+# A line that is meant to go on and, as a shell reads it, does not: published so again and again.
+_BROKEN: Final = re.compile(r"\\[ \t]+(?:#[^\n]*)?(?=\n)")
 _VARIABLE: Final = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
 MOST_FILES: Final = 16  # that one script writes
 MOST_DRAFTS: Final = 64
@@ -50,7 +52,11 @@ def commands(text: str, path: Path, programs: Sequence[tuple[str, ...]]) -> list
 
     Raises WrongInput for a script that cannot be read.
     """
-    script = arguments.read_script(text, path)
+    joined = _BROKEN.sub("\\\\", text)
+    script = arguments.read_script(joined, path)
+    if joined != text:
+        said = f"{read.shown(path)}: blanks or a comment follow a backslash: its lines are read as one command"
+        script = replace(script, notes=(*script.notes, said))
     files = written_files(text, script)
     found = []
     for words in script.commands:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from clustercast.catalog import read
+from clustercast.studies.launch import layout
 
 MOST_DEPTH: Final = 32
 MOST_BASES: Final = 16  # configurations that one builds on
@@ -140,10 +141,11 @@ class _Reader:
         """One setting: a literal, or a call whose arguments are settings of their own."""
         if len(into.settings) > MOST_ITEMS:
             raise read.wrong(self.path, "", "holds too many settings, expected one configuration")
+        for old in [each for each in into.settings if each.startswith((f"{path}.", f"{path}("))]:
+            del into.settings[old]
         known = self.literal(value)
         if not isinstance(known, _Unknown):
             into.settings[path] = Setting(known, value.lineno)
-            into.settings.pop(f"{path}()", None)
         elif isinstance(value, ast.Call):
             self.call(value, path, into, depth + 1)
         elif isinstance(value, ast.List | ast.Tuple):
@@ -202,6 +204,10 @@ class _Reader:
         return UNKNOWN
 
     def product(self, node: ast.BinOp) -> "Value | _Unknown":
+        if isinstance(node.left, ast.List | ast.BinOp):  # [0] * 3 + [1] * 58
+            layers = layout.layers_of(ast.unparse(node)) if isinstance(node.op, ast.Add | ast.Mult) else None
+            if layers is not None:
+                return list(layers)
         left, right = self.literal(node.left), self.literal(node.right)
         if type(left) is not int or type(right) is not int or abs(left) > LARGEST or abs(right) > LARGEST:
             return UNKNOWN

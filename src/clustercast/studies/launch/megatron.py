@@ -193,10 +193,10 @@ def precision_of(options: Options, warnings: list[str]) -> str | None:
     bf16, fp16 = options.find("bf16"), options.find("fp16")
     if bf16 is not None and fp16 is not None:
         raise options.wrong(fp16, f"16-bit floats of two kinds: {bf16.name} is given on line {bf16.line}")
-    fp8, fp4 = options.text("fp8-format", "fp8"), options.text("fp4-format", "fp4")
+    fp8, fp4 = options.find("fp8-format", "fp8"), options.find("fp4-format", "fp4")
     recipe = options.text("fp8-recipe")
     if fp8 is not None and fp4 is not None:
-        raise options.wrong(options.must("fp4-format", "fp4"), "FP4 and FP8 are given, expected one of them")
+        raise options.wrong(fp4, "FP4 and FP8 are given, expected one of them")
     options.find("fp4-recipe")
     if fp4 is not None:
         return "nvfp4"
@@ -276,14 +276,19 @@ def groups_of(tool: str, question: Question, plan: records.Plan) -> dict[str, li
     if question.precision not in PRECISIONS:
         raise WrongInput(f"--export {tool}: precision: the tool has no recipe like {question.precision}")
     samples = math.ceil(question.tokens / job.seq_len)
+    ascend = tool == "mindspeed-llm"
+    n_idle = 0
+    if plan.schedule == records.SCHEDULE_DUALPIPE:
+        n_idle = -model.n_layers % (2 * plan.pp)  # every chip holds two chunks of one depth
     return {
         "MODEL_ARGS": [
             "--use-mcore-models",
-            *shape_options.arguments_of(model),
+            *(["--use-flash-attn", "--use-fused-rmsnorm", "--use-fused-swiglu"] if ascend else []),
+            *shape_options.arguments_of(model, n_idle),
             f"--seq-length {job.seq_len}",
             f"--max-position-embeddings {job.seq_len}",
         ],
-        "MOE_ARGS": shape_options.expert_arguments(model),
+        "MOE_ARGS": shape_options.expert_arguments(model, first_dense=ascend),
         "PARALLEL_ARGS": [
             *plan_options.parallel_arguments(plan, model, tool),
             *plan_options.sharding_arguments(plan, tool),

@@ -222,7 +222,8 @@ def _listed(found: Found, listed: Option, pp: int, n_layers: int) -> None:
     sizes = listed.values[0].split(",") if listed.values else []
     plain = all(size.isascii() and size.isdigit() and len(size) < 6 for size in sizes)
     if not plain or len(sizes) != pp or sum(map(int, sizes)) != n_layers:
-        raise found.options.wrong(listed, f"expected {pp} stages that hold {n_layers} layers, got {shown(','.join(sizes))}")
+        message = f"expected {pp} stages that hold {n_layers} layers, got {shown(','.join(sizes))}"
+        raise found.options.wrong(listed, message)
 
 
 # -- sharding, recompute, context, overlap
@@ -380,12 +381,15 @@ def parallel_arguments(plan: records.Plan, model: records.Model, tool: str) -> l
     if plan.tp > 1 and not plan.sequence_parallel and model.n_moe_layers:
         raise refused.of("sequence_parallel", "experts with tensor parallelism need --sequence-parallel")
     said += stage_arguments(plan, model)
-    if plan.cp > 1:
-        said.append(f"--cp-comm-type {'a2a' if plan.cp_kind == records.CP_ALL_TO_ALL else 'p2p'}")
+    ascend, across = tool == "mindspeed-llm", plan.cp_kind == records.CP_ALL_TO_ALL
+    if plan.cp > 1 and ascend:
+        said.append(f"--context-parallel-algo {'ulysses_cp_algo' if across else 'megatron_cp_algo'}")
+    elif plan.cp > 1:
+        said.append(f"--cp-comm-type {'a2a' if across else 'p2p'}")
     if plan.tp_overlap and plan.tp > 1:
         if not plan.sequence_parallel:
-            raise refused.of("tp_overlap", "--tp-comm-overlap needs sequence parallelism")
-        said.append("--tp-comm-overlap")
+            raise refused.of("tp_overlap", "overlap of tensor parallelism needs sequence parallelism")
+        said.append("--use-ascend-mc2" if ascend else "--tp-comm-overlap")
     return said
 
 
@@ -395,7 +399,7 @@ def stage_arguments(plan: records.Plan, model: records.Model) -> list[str]:
         return []
     n_chunks = plan.pp * plan.vpp
     if plan.schedule == records.SCHEDULE_DUALPIPE:
-        return ["--schedules-method dualpipev"]
+        return ["--schedules-method dualpipev", "--moe-fb-overlap"]
     if model.n_mtp_layers or n_slots(model) % n_chunks:
         text = layout.layout_text(model.n_layers, model.n_mtp_layers, n_chunks)
         return [f"--pipeline-model-parallel-layout '{text}'"]
@@ -422,7 +426,8 @@ def sharding_arguments(plan: records.Plan, tool: str) -> list[str]:
     if plan.offload:
         if plan.zero != 1:
             raise refused.of("offload", "--optimizer-cpu-offload needs the distributed optimizer (zero=1)")
-        said += ["--optimizer-cpu-offload", "--use-precision-aware-optimizer"]
+        ascend = tool == "mindspeed-llm"
+        said += ["--swap-optimizer"] if ascend else ["--optimizer-cpu-offload", "--use-precision-aware-optimizer"]
     return said
 
 
@@ -440,5 +445,3 @@ def recompute_arguments(plan: records.Plan, modules: Sequence[str], tool: str) -
         number = plan.recompute_layers // plan.vpp
         return ["--recompute-granularity full", "--recompute-method block", f"--recompute-num-layers {number}"]
     return []
-
-

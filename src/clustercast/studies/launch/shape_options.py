@@ -180,10 +180,15 @@ def _small(options: Options) -> dict[str, Any]:
     return shape
 
 
-def arguments_of(record: records.Model) -> list[str]:
-    """The options that give a model's shape, one text each. For models that `shapes.plain` lets pass."""
+def arguments_of(record: records.Model, n_idle: int = 0) -> list[str]:
+    """The options that give a model's shape, one text each. For models that `shapes.plain` lets pass.
+
+    n_idle  layers behind the model's own that do nothing, where the tool has such
+    """
+    idle = ",".join(str(record.n_layers + place) for place in range(n_idle))
     said = [
-        f"--num-layers {record.n_layers}",
+        f"--num-layers {record.n_layers + n_idle}",
+        *([f"--noop-layers {idle}"] if idle else []),
         f"--hidden-size {record.hidden}",
         f"--num-attention-heads {record.n_heads}",
         *_attention_arguments(record),
@@ -221,8 +226,11 @@ def _attention_arguments(record: records.Model) -> list[str]:
     return said
 
 
-def expert_arguments(record: records.Model) -> list[str]:
-    """The options of the mixture layers; none for a dense model."""
+def expert_arguments(record: records.Model, *, first_dense: bool = False) -> list[str]:
+    """The options of the mixture layers; none for a dense model.
+
+    first_dense  say how many layers are dense before them, as MindSpeed-LLM has it, not which
+    """
     if not record.n_moe_layers:
         return []
     said = [
@@ -232,7 +240,9 @@ def expert_arguments(record: records.Model) -> list[str]:
         "--moe-grouped-gemm",
         "--moe-token-dispatcher-type alltoall",
     ]
-    if record.n_dense_layers:
+    if record.n_dense_layers and first_dense:
+        said += [f"--first-k-dense-replace {record.n_dense_layers}", "--moe-layer-freq 1"]
+    elif record.n_dense_layers:
         said.append(f"--moe-layer-freq '[0]*{record.n_dense_layers}+[1]*{record.n_moe_layers}'")
     if record.shared_ffn:
         said.append(f"--moe-shared-expert-intermediate-size {record.shared_ffn}")

@@ -3,6 +3,7 @@
 A launch file stands for a question: what it says goes before defaults, and what the user says beside it must agree.
 """
 
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -45,10 +46,16 @@ class Tool:
 
 def tools() -> dict[str, Tool]:
     """The training tools by name."""
-    from clustercast.studies.launch import megatron
+    from clustercast.studies.launch import bridge, deepspeed, megatron, mindspeed, torchtitan
 
-    made = (Tool(megatron.TOOL, megatron.VERSION, megatron.read, megatron.write, {"nemo": "megatron-core"}),)
-    return {tool.name: tool for tool in made}
+    # "nemo" and "megatron-core" run the same kernels: which overlaps are on is the plan's matter
+    stacks: dict[str, dict[str, str]] = {
+        megatron.TOOL: {"nemo": "megatron-core"},
+        torchtitan.TOOL: {"nemo": "pytorch-fsdp"},
+        deepspeed.TOOL: {"nemo": "deepspeed"},
+    }
+    made = (megatron, bridge, torchtitan, deepspeed, mindspeed)
+    return {each.TOOL: Tool(each.TOOL, each.VERSION, each.read, each.write, stacks.get(each.TOOL, {})) for each in made}
 
 
 def tool_of(option: str, name: str) -> Tool:
@@ -70,23 +77,61 @@ def tool_of(option: str, name: str) -> Tool:
 def read_training(path: str | Path) -> TrainingLaunch:
     """What a training launch file says, whatever tool it is for.
 
+    path  of the file; of a Python file that holds several configurations, "<file>::<name>"
+
     Raises WrongInput with file and line for a file that is none, is broken or contradicts itself.
     """
-    place = Path(path)
+    name, place = "", Path(path)
+    if "::" in str(path) and not place.exists():
+        file, _, name = str(path).partition("::")
+        place = Path(file)
     content = files.read_bytes(place)
     if len(content) > MOST_BYTES:
         raise files.wrong(place, "", f"is larger than {MOST_BYTES // 1024} KiB, expected a launch file")
     text = files.text_of(content, place)
-    return tools()[kind_of(text, place)].read(text, place)
+    return read_text(text, place, name)
 
 
-def kind_of(text: str, path: Path) -> str:
+def read_text(text: str, path: Path, name: str = "") -> TrainingLaunch:
+    """The same of a text that is read already. Raises WrongInput."""
+    from clustercast.studies.launch import bridge, torchtitan
+
+    kind = kind_of(text)
+    if kind == bridge.TOOL:
+        return bridge.read(text, path, name)
+    if kind == torchtitan.TOOL:
+        return torchtitan.read(text, path, name)
+    return tools()[kind].read(text, path)
+
+
+def kind_of(text: str) -> str:
     """The tool that a file is for, told by what it holds, never by its name.
 
-    >>> kind_of("torchrun pretrain_gpt.py --num-layers 2", Path("a.sh"))
-    'megatron-lm'
+    >>> kind_of("torchrun pretrain_gpt.py --num-layers 2"), kind_of('{"train_batch_size": 8}')
+    ('megatron-lm', 'deepspeed')
+    >>> kind_of("[parallelism]\\ntensor_parallel_degree = 8"), kind_of("cfg.model.tensor_model_parallel_size = 8")
+    ('torchtitan', 'megatron-bridge')
     """
-    return "megatron-lm"
+    from clustercast.studies.launch import bridge, deepspeed, megatron, mindspeed, torchtitan
+
+    if text.lstrip()[:1] == "{":
+        return deepspeed.TOOL
+    dotted = len(_DOTTED.findall(text))
+    if dotted >= 2 or _TITAN.search(text):
+        return torchtitan.TOOL
+    if len(_SHELL.findall(text)) >= 2 and not _PYTHON.search(text):
+        return mindspeed.TOOL if any(word in text for word in mindspeed.TELLING) else megatron.TOOL
+    if _PYTHON.search(text) or bridge.looks_like_yaml(text) or "model_parallel_size" in text:
+        return bridge.TOOL
+    return megatron.TOOL
+
+
+_DOTTED: Final = re.compile(r"--(?:parallelism|training|activation_checkpoint)\.[a-z]")
+_TITAN: Final = re.compile(
+    r"\btorchtitan\.|^\[(?:parallelism|activation_checkpoint)\]|ParallelismConfig\(", re.MULTILINE
+)
+_SHELL: Final = re.compile(r"(?:^|[\s\"'(])--[a-z][a-z0-9]*[-_=][a-z0-9]", re.MULTILINE)
+_PYTHON: Final = re.compile(r"^(?:from|import) [a-z]|^def [a-z_]|^[a-z_]+(?:\.[a-z_]+)+ *= ", re.MULTILINE)
 
 
 def asked_with(asked: Asked, launch: TrainingLaunch) -> Asked:
@@ -159,18 +204,18 @@ def _plan(asked: Asked, launch: TrainingLaunch, n_chips: int | None) -> str:
     return ",".join(f"{name}={word}" for name, word in plan_text.in_words(plan).items())
 
 
-def stack_of(asked: Asked, launch: TrainingLaunch) -> str | None:
-    """The software stack that the tool stands for on this chip, where the user names none."""
+def stack_of(asked: Asked, tool: Tool) -> str | None:
+    """The software stack that a tool stands for on this chip, where the user names none."""
     if asked.stack is not None:
         return asked.stack
-    return tools()[launch.tool].stacks.get(constants.default_stack(catalog.find_chip(asked.chip).family))
+    return tool.stacks.get(constants.default_stack(catalog.find_chip(asked.chip).family))
 
 
 def question_of(asked: Asked, path: str | Path) -> tuple[Asked, TrainingLaunch]:
     """The question that a launch file and the user's own options make together."""
     launch = read_training(path)
     both = asked_with(asked, launch)
-    return replace(both, stack=stack_of(asked, launch)), launch
+    return replace(both, stack=stack_of(asked, tools()[launch.tool])), launch
 
 
 def with_launch(estimate: Estimate, launch: TrainingLaunch) -> Estimate:
@@ -189,9 +234,9 @@ def with_launch(estimate: Estimate, launch: TrainingLaunch) -> Estimate:
 
 def ranked_with_export(tool: str, asked: Asked, top: int) -> PlanRanking:
     """The ranking of `plan`, with a launch file for its best plan. Raises WrongInput before it searches."""
-    name = tool_of("--export", tool).name
-    ranking = rank(asked, top)
-    return replace(ranking, export=name, launch=export_training(name, asked, ranking))
+    chosen = tool_of("--export", tool)
+    ranking = rank(replace(asked, stack=stack_of(asked, chosen)), top)
+    return replace(ranking, export=chosen.name, launch=export_training(chosen.name, asked, ranking))
 
 
 def export_training(tool: str, asked: Asked, ranking: PlanRanking) -> str:
@@ -222,8 +267,8 @@ def header(tool: Tool, asked: Asked, question: Question, said: str, days: float)
 
     lines = [
         f"{tool.name}@{tool.version}, written by clustercast {__version__}",
-        f"question: {question.model.name} on {question.n_chips} x {question.chip.name}, {question.tokens:.6g} tokens in "
-        f"batches of {question.job.global_batch} x {question.job.seq_len}, {question.precision}",
+        f"question: {question.model.name} on {question.n_chips} x {question.chip.name}, {question.tokens:.6g} tokens "
+        f"in batches of {question.job.global_batch} x {question.job.seq_len}, {question.precision}",
         f"plan: {said}",
         f"expected: {days:.4g} days",
         f"command: {command(asked, tool.name)}",

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from clustercast.catalog import read
+from clustercast.catalog import constants, read
 from clustercast.errors import ClustercastError, WrongInput
+from clustercast.studies.launch import checkpoints
+from clustercast.studies.launch.launch import ServingLaunch
 
 MOST_RUNS: Final = 10_000  # in one file
 MOST_LINES: Final = 100_000
@@ -254,7 +256,6 @@ def _of_server(info: Mapping[str, Any], path: Path, line: int) -> dict[str, str]
     """What SGLang's server said of itself when it was asked."""
     from clustercast.studies.launch import commands, sglang
     from clustercast.studies.launch.arguments import Options
-    from clustercast.studies.logs import results as launches
 
     known = ("model_path", "tp_size", "pp_size", "dp_size", "ep_size", "enable_dp_attention", "moe_a2a_backend",
              "quantization", "kv_cache_dtype", "speculative_algorithm", "speculative_num_steps")  # fmt: skip
@@ -264,7 +265,7 @@ def _of_server(info: Mapping[str, Any], path: Path, line: int) -> dict[str, str]
         launch = sglang.launch_of(options, commands.Command((), line, None, 0, {}), path, None, [])
     except ClustercastError:
         return {}
-    return launches.cells_of(launch)
+    return cells_of(launch)
 
 
 def _checked(run: Run, path: Path) -> Run:
@@ -442,3 +443,30 @@ def _numbers(header: Sequence[str], cells: Sequence[str], metric: str, path: Pat
             raise read.wrong(path, metric[:SHOWN], f"{name}: expected a number, got {cell[:SHOWN]!r}", line=line)
         found[name] = float(text)
     return found
+
+
+# -- what a launch file says
+
+
+def cells_of(launch: ServingLaunch) -> dict[str, str]:
+    """What a launch file says, as cells of the serving form."""
+    cells: dict[str, str] = {}
+    cells |= {name: str(launch.plan[name]) for name in ("tp", "pp", "attention_dp") if name in launch.plan}
+    if launch.plan.get("ep", 1) * launch.plan.get("etp", 1) > 1:
+        cells |= {"ep": str(launch.plan["ep"]), "moe_tp": str(launch.plan["etp"])}
+    if launch.n_chips is not None:
+        cells["n_chips"] = str(launch.n_chips)
+    if launch.model is not None:
+        cells["model"] = launch.model if isinstance(launch.model, str) else launch.model.file
+    cells["engine"] = launch.engine or {"tensorrt-llm": "trtllm"}.get(launch.tool, launch.tool)
+    precision = launch.precision
+    if precision is None and isinstance(launch.model, str):
+        precision = checkpoints.published_in(launch.model)
+    if precision is not None:
+        weight, expert, cache = constants.recipe(precision).parts
+        cells |= {"weight_dtype": weight, "moe_dtype": expert, "kv_dtype": launch.kv_precision or cache}
+    elif launch.kv_precision is not None:
+        cells["kv_dtype"] = launch.kv_precision
+    if launch.n_drafts:
+        cells["mtp"] = "yes"
+    return cells

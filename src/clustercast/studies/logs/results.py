@@ -14,8 +14,7 @@ from typing import Final, NamedTuple
 from clustercast.catalog import constants, read
 from clustercast.errors import ClustercastError, WrongInput
 from clustercast.studies.launch import checkpoints
-from clustercast.studies.launch.launch import ServingLaunch
-from clustercast.studies.logs.benchmarks import ENGINES, SAID, SHOWN, Run, Times, is_result, runs_of
+from clustercast.studies.logs.benchmarks import ENGINES, SAID, SHOWN, Run, Times, cells_of, is_result, runs_of
 from clustercast.studies.record import files as record_files
 from clustercast.studies.record import numbers
 from clustercast.studies.record.files import SERVING, RecordFile, Row
@@ -39,30 +38,6 @@ NOTHING: Final = Given({}, {})
 
 
 # -- what goes with it
-
-
-def cells_of(launch: ServingLaunch) -> dict[str, str]:
-    """What a launch file says, as cells of the serving form."""
-    cells: dict[str, str] = {}
-    cells |= {name: str(launch.plan[name]) for name in ("tp", "pp", "attention_dp") if name in launch.plan}
-    if launch.plan.get("ep", 1) * launch.plan.get("etp", 1) > 1:
-        cells |= {"ep": str(launch.plan["ep"]), "moe_tp": str(launch.plan["etp"])}
-    if launch.n_chips is not None:
-        cells["n_chips"] = str(launch.n_chips)
-    if launch.model is not None:
-        cells["model"] = launch.model if isinstance(launch.model, str) else launch.model.file
-    cells["engine"] = launch.engine or {"tensorrt-llm": "trtllm"}.get(launch.tool, launch.tool)
-    precision = launch.precision
-    if precision is None and isinstance(launch.model, str):
-        precision = checkpoints.published_in(launch.model)
-    if precision is not None:
-        weight, expert, cache = constants.recipe(precision).parts
-        cells |= {"weight_dtype": weight, "moe_dtype": expert, "kv_dtype": launch.kv_precision or cache}
-    elif launch.kv_precision is not None:
-        cells["kv_dtype"] = launch.kv_precision
-    if launch.n_drafts:
-        cells["mtp"] = "yes"
-    return cells
 
 
 def given_of(pairs: Sequence[str] = (), launch: str | Path | None = None, **cells: str | None) -> Given:

@@ -237,7 +237,7 @@ def _data(sheet: Datasheet, name: str, like: ChipProfile | None, notes: list[str
         data["price"] = prices
     if like is not None:
         fields = ", ".join(taken.fields)
-        notes.append(f"taken from {like.name}: {fields}; its kernels' measured efficiencies stand for this chip's")
+        notes.append(f"taken from {like.name}: {fields}; kernels run as well as the {data['family']} family's")
     data["sources"] = sources.used
     data["notes"] = list(notes)
     return data

@@ -178,7 +178,8 @@ def job_of(row: dict[str, str], batch: float) -> records.ServingJob:
     if row.get("mtp") in ("likely", "yes") or GUESSING.search(row.get("notes") or ""):
         n_drafts, accepted = assumed("n_drafts"), assumed("accepted_tokens")
     lengths = count(row, "input_len", INPUT_LEN), count(row, "output_len", OUTPUT_LEN)
-    return records.ServingJob(*lengths, max(1.0, batch), n_drafts, accepted, n_waves=assumed("n_waves"))
+    waves = figure(row, "n_waves") or assumed("n_waves")
+    return records.ServingJob(*lengths, max(1.0, batch), n_drafts, accepted, n_waves=waves)
 
 
 def decoding_s(

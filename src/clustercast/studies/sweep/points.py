@@ -4,6 +4,7 @@ Points that share names and counts share a frame (`frames.py`), whose numbers ar
 or a sample that moves a number makes further rows. What is left of a point is its plan, a row of whole numbers.
 """
 
+import threading
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -62,6 +63,7 @@ class Evaluator:
         self.relative = {each.name for each in moved if each.relative} | space.relative_fixed
         self._check()
         self._frame = lru_cache(FRAMES_KEPT)(self._made_frame)
+        self._own = threading.local()
 
     def _check(self) -> None:
         if self.training:
@@ -83,9 +85,10 @@ class Evaluator:
     def _block(self, first: int, last: int) -> "tuple[pa.Table, dict[str, int]]":
         import numpy as np
 
-        mask = self.space.passes(first, last)
-        points = np.arange(first, last, dtype=np.int64)[mask]
-        index = self.space.indices(first, last)[mask]
+        points, index = np.arange(first, last, dtype=np.int64), self.space.indices(first, last)
+        if self.space.conditions:
+            mask = self.space.passes(first, last)
+            points, index = points[mask], index[mask]
         found = self._evaluated(index)
         broken = found.broken
         keep: np.ndarray = np.ones(len(points), bool)
@@ -99,7 +102,9 @@ class Evaluator:
             "too_large": int((broken == TOO_LARGE).sum()),
             "kept": int(keep.sum()),
         }
-        return rows.table(self.space, points[keep], index[keep], found.taken(keep)), counts
+        if not keep.all():
+            points, index, found = points[keep], index[keep], found.taken(keep)
+        return rows.table(self.space, points, index, found), counts
 
     def _evaluated(self, index: "np.ndarray") -> Rows:
         """What points with these indices [n, axes] come to."""
@@ -108,23 +113,71 @@ class Evaluator:
         n, shape = len(index), self.space.shape
         distinct, frame_at = layouts.unique_rows(index[:, self.frame_axes], [shape[place] for place in self.frame_axes])
         frames = [self._frame(tuple(key)) for key in distinct.tolist()]
+        answered = np.array([each.question is not None for each in frames], bool)[frame_at]
+        if answered.all() and n:
+            return self._asked(index, frames, frame_at)
         found = Rows(
             broken=np.full(n, NO_FRAME, np.int64),
             plans=np.zeros((n, len(self.dimensions)), np.int64),
-            out=np.full((n, len(FIELDS[self.space.about])), np.nan),
-            batches=self._whole(BATCH, index) if BATCH in self.said else np.zeros(n, np.int64),
+            out=np.zeros((n, len(FIELDS[self.space.about]))),
+            batches=self._batches(index),
             frames=frames,
             frame_at=frame_at,
         )
-        at = np.flatnonzero(np.array([each.question is not None for each in frames], bool)[frame_at])
-        if len(at):
-            cases, case_of = self._cases(index[at], frames, frame_at[at])
-            said = {name: self._whole(name, index[at]) for name in self.dimensions if name in self.said}
-            points = Points(
-                [frames[each] for each in frame_at[at]] if self.space.optimise else [], cases, case_of, said
-            )
-            self._fill(found, at, points)
+        if answered.any():
+            part = self._asked(index[answered], frames, frame_at[answered])
+            for whole, some in ((found.broken, part.broken), (found.plans, part.plans), (found.out, part.out)):
+                whole[answered] = some
+            found.batches[answered] = part.batches
         return found
+
+    def _asked(self, index: "np.ndarray", frames: list[Frame], frame_at: "np.ndarray") -> Rows:
+        """The same where every question has an answer. The outcomes lie in memory that the next block takes."""
+        import numpy as np
+
+        from clustercast.physics import grid
+
+        cases, case_of = self._cases(index, frames, frame_at)
+        said = {name: self._whole(name, index) for name in self.dimensions if name in self.said}
+        asked = [frames[each] for each in frame_at] if self.space.optimise else []
+        points, batches = Points(asked, cases, case_of, said), self._batches(index)
+        fields = FIELDS[self.space.about]
+        broken, out = np.empty(len(index), np.int64), self._room(len(index), len(fields))
+        failed: Any = None
+        if self.training:
+            plans, failed = searched(points) if self.space.optimise else (training_plans(points), None)
+            run = grid.compiled(drivers.run_training, *drivers.TRAINING_HELPERS)
+            run(cases, case_of, plans, broken, out)
+        else:
+            if self.space.optimise:
+                plans, batches, failed = laid_out(points, batches)
+            else:
+                n_experts = cases["setting"]["model"]["n_experts"][case_of]
+                plans = layouts.serving_layouts(said, len(index), n_experts)
+            run = grid.compiled(drivers.run_serving, *drivers.SERVING_HELPERS)
+            run(cases, case_of, plans, batches, broken, out)
+            if failed is not None:
+                out[failed != rules.LEGAL] = np.nan  # there is no layout to tell of
+        held, there = (out[:, fields.index(name)] for name in ("memory_bytes", "capacity_bytes"))
+        broken[(broken == rules.LEGAL) & (held > there)] = TOO_LARGE
+        if failed is not None:
+            broken = np.where(failed != rules.LEGAL, failed, broken)
+        return Rows(broken, plans, out, batches, frames, frame_at)
+
+    def _room(self, n: int, n_fields: int) -> "np.ndarray":
+        """Memory for the outcomes of a block [n, fields], the same at every call of a thread: fresh pages cost time."""
+        import numpy as np
+
+        if not hasattr(self._own, "room"):
+            self._own.room = np.zeros((BLOCK, n_fields))
+        found: np.ndarray = self._own.room[:n]
+        return found
+
+    def _batches(self, index: "np.ndarray") -> "np.ndarray":
+        """Sequences in flight on all chips, where the study says it: int64 [n]."""
+        import numpy as np
+
+        return self._whole(BATCH, index) if BATCH in self.said else np.zeros(len(index), np.int64)
 
     def _made_frame(self, key: tuple[int, ...]) -> Frame:
         values: dict[str, Any] = {name: self.space.fixed[name] for name in OF_FRAME if name in self.space.fixed}
@@ -187,34 +240,6 @@ class Evaluator:
             drawn = rows.sampled_at(self.space, keys[:, -1])
             found |= {each.name: drawn[:, at] for at, each in enumerate(self.space.samples.axes)}
         return found
-
-    def _fill(self, found: Rows, at: "np.ndarray", points: "Points") -> None:
-        """Evaluate the points at `at` into `found`."""
-        import numpy as np
-
-        from clustercast.physics import grid
-
-        cases, case_of = points.cases, points.case_of
-        broken, out = np.empty(len(at), np.int64), np.full((len(at), found.out.shape[1]), np.nan)
-        batches = found.batches[at]
-        if self.training:
-            plans, failed = searched(points) if self.space.optimise else (training_plans(points), None)
-            run = grid.compiled(drivers.run_training, *drivers.TRAINING_HELPERS)
-            run(cases, case_of, plans, broken, out)
-        else:
-            if self.space.optimise:
-                plans, batches, failed = laid_out(points, batches)
-            else:
-                n_experts = cases["setting"]["model"]["n_experts"][case_of]
-                plans, failed = layouts.serving_layouts(points.said, len(at), n_experts), None
-            run = grid.compiled(drivers.run_serving, *drivers.SERVING_HELPERS)
-            run(cases, case_of, plans, batches, broken, out)
-        fields = FIELDS[self.space.about]
-        held, there = (out[:, fields.index(name)] for name in ("memory_bytes", "capacity_bytes"))
-        broken[(broken == rules.LEGAL) & (held > there)] = TOO_LARGE
-        if failed is not None:
-            broken = np.where(failed != rules.LEGAL, failed, broken)
-        found.plans[at], found.broken[at], found.out[at], found.batches[at] = plans, broken, out, batches
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,13 +134,14 @@ def of_output(output: Output, name: str, rows: Rows, about: str) -> "pa.Array":
 
     values = quantity(output.field, rows, about) * output.factor
     if output.over:
-        values = values / quantity(output.over, rows, about)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = values / quantity(output.over, rows, about)
     if output.end:
         ends = np.array([interval.around(1.0, each.half_width) for each in rows.frames]).reshape(-1, 2)
         values = values * ends[rows.frame_at, 0 if output.end == "low" else 1]
-    known = np.isfinite(values)
-    if name not in OF_MEMORY:
-        known &= rows.broken == rules.LEGAL
+    known = np.isfinite(values) & (rows.broken == rules.LEGAL)
+    if name in OF_MEMORY:
+        known |= rows.broken == TOO_LARGE
     if output.field in NEEDS_POWER:
         known &= values > 0.0
     return pa.array(values, mask=~known)
@@ -170,7 +171,8 @@ def _tokens_per_s(rows: Rows) -> Any:
 
     jobs = [None if each.question is None else each.question.job for each in rows.frames]
     tokens = np.array([0.0 if job is None else float(job.seq_len) * job.global_batch for job in jobs])
-    return tokens[rows.frame_at] / rows.out[:, FIELDS[TRAINING].index("step_s")]
+    with np.errstate(divide="ignore"):
+        return tokens[rows.frame_at] / rows.out[:, FIELDS[TRAINING].index("step_s")]
 
 
 def _n_chips_used(rows: Rows) -> Any:
