@@ -51,7 +51,7 @@ CALIBRATION = """\
 schema: clustercast.calibration/1
 date: 2026-01-01
 clustercast: 0.1.0
-sources: {mine: "my cluster"}
+sources: {a: "my cluster"}
 parts:
   - kind: matmuls
     chip: h20-96gb
@@ -60,7 +60,7 @@ parts:
     error_before: {median: 0.1, max: 0.3}
     error_after: {median: 0.05, max: 0.2}
     constants:
-      matmul_fraction: {value: 0.8, standard_error: 0.01, low: 0.75, high: 0.85, before: 0.7, kind: fitted, source: mine}
+      matmul_fraction: {value: 0.8, standard_error: 0.01, low: 0.75, high: 0.85, before: 0.7, kind: fitted, source: a}
 """
 
 VALID: dict[str, bytes] = {
@@ -89,3 +89,47 @@ def path_of(kind: str, folder: Path) -> Path:
 def config(**changes: Any) -> bytes:
     """The config with some fields changed, one field a line."""
     return json.dumps(CONFIG | changes, indent=1).encode()
+
+
+# The same in few lines, for tests that read it thousands of times.
+SMALL: dict[str, bytes] = VALID | {
+    "chip": b"""\
+name: x
+full_name: X
+vendor: Acme
+aliases: [y]
+family: hopper
+architecture: X1
+released: 2026-01
+status: shipping
+data_centre: true
+fabric: hgx-h100-nvswitch
+sources: {a: "a sheet"}
+peaks: {bf16: {value: 148 TFLOP/s, source: a, kind: datasheet}}
+memory:
+  type: HBM3
+  capacity: {value: 96 GiB, source: a, kind: datasheet}
+  bandwidth: {value: 4 TB/s, source: a, kind: assumed, low: 3 TB/s, high: 5 TB/s, why: b}
+scale_up: {name: L, direction: one, per_direction: {value: 450 GB/s, source: a, kind: datasheet}}
+power: {value: 400 W, source: a, kind: datasheet}
+""",
+    "fabric": b"""\
+name: x
+full_name: X
+sources: {a: A}
+scale_up: {shape: torus, n_chips: 8, n_axes: 3, axis_chips: 2, link: ici, source: a, kind: datasheet}
+rail: {n_chips: 64, link: infiniband, source: a, kind: assumed, why: b}
+spine: {oversubscription: {value: 1, source: a, kind: datasheet}, link: infiniband}
+rails_cross: true
+""",
+    "model": b"""\
+name: x
+full_name: X
+status: published
+sources: {a: A}
+architecture: {source: a, kind: datasheet, layers: 8, hidden: 512, vocab: 1000, tied: false, heads: 8, kv_heads: 2,
+  ffn: 1024, gated: true, experts: 8, experts_per_token: 2, expert_ffn: 256, moe_every: 2, window: 64, window_layers: 4}
+published: {total: {value: 1e7, source: a, kind: reported}}
+training: {tokens: {value: 1T, source: a, kind: reported}, precision: bf16}
+""",
+}

@@ -20,7 +20,7 @@ def valid(verb: str, document: dict[str, object]) -> None:
     jsonschema.Draft202012Validator(schema).validate(json.loads(plain.dumps(document)))
 
 
-@pytest.mark.parametrize("verb", ["serve", "crossover", "size", "sensitivity"])
+@pytest.mark.parametrize("verb", ["serve", "crossover", "size", "sensitivity", "check"])
 def test_the_committed_schema_is_the_one_of_the_dataclasses(verb: str) -> None:
     committed = json.loads((ROOT / f"docs/schemas/{verb}.schema.json").read_text("utf-8"))
     assert committed == json.loads(json.dumps(schemas.schemas()[verb])), (

@@ -629,7 +629,8 @@ def _sources(checked: Any, place: Place) -> Iterator[tuple[Place, str]]:
         if isinstance(value, dict):
             for key, item in value.items():
                 if key in ("source", "n_cores_source") and item is not None and item not in known:
-                    yield (*place, key), f"{item!r} is not in sources, expected one of {', '.join(known)}"
+                    keys = ", ".join(each if each.isprintable() else ascii(each) for each in known)
+                    yield (*place, key), f"{item!r} is not in sources, expected one of {keys}"
                 elif key != "sources":
                     yield from walk(item, (*place, key))
         if isinstance(value, list):
@@ -831,7 +832,9 @@ def _words(error: Any) -> str:
         return f"{shown} is not well formed, expected {_PATTERNS.get(context['pattern'], context['pattern'])}"
     if kind in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
         return f"{shown} is out of range, expected {re.sub('^input should be ', '', error['msg'].lower())}"
-    if error["loc"][-1] in _BRANCHES and error["loc"][-2] in ("value", "low", "high"):
+    if kind == "string_unicode":
+        return f"is {ascii(given)[:60]}, expected text that a file can hold"
+    if len(error["loc"]) > 1 and error["loc"][-1] in _BRANCHES and error["loc"][-2] in ("value", "low", "high"):
         return f"is {shown}, expected a quantity as its source writes it"
     if kind in _TYPES:
         return f"is {shown}, expected {_TYPES[kind]}"

@@ -9,7 +9,8 @@ POOLS_PARTS: Final = ("prefill", "decode", "transfer", "bottleneck", "n_consider
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """JSON Schema by verb: serve, crossover, size, sensitivity."""
+    """JSON Schema by verb: serve, crossover, size, sensitivity, check."""
+    from clustercast.studies.check import Check
     from clustercast.studies.sensitivity import Sensitivity
     from clustercast.studies.serving.crossover import Crossover
     from clustercast.studies.serving.pools import Pools
@@ -22,6 +23,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         "serve": _whole("serve", "One pool, or prefill and decode in pools apart.", both),
         "crossover": _whole("crossover", "Where one chip serves faster than another.", made_from(Crossover)),
         "size": _whole("size", "The fewest chips for a purpose.", made_from(Size)),
+        "check": _whole("check", "Measured numbers against what is expected.", made_from(Check)),
         "sensitivity": _whole("sensitivity", "What moves an answer.", made_from(Sensitivity)),
     }
 

@@ -1,8 +1,9 @@
-"""Megatron-Bridge's recipes in Python and its overrides in YAML: read, written, read again."""
+"""Megatron-Bridge's recipes in Python and its overrides in launch_samples.BRIDGE_YAML: read, written, read again."""
 
 from dataclasses import replace
 from pathlib import Path
 
+import launch_samples
 import launches
 import pytest
 
@@ -40,44 +41,9 @@ def test_a_hundred_plans_come_back_as_they_were_written(chip: str) -> None:
         launches.agrees(read(bridge.write(asked, plan, launches.HEADER)), asked, plan)
 
 
-GPT_175B = """
-import torch
-
-def gpt3_175b_pretrain_config() -> ConfigContainer:
-    cfg = _pretrain_common()
-    cfg.model = GPTModelProvider(
-        seq_length=2048,
-        num_layers=96,
-        hidden_size=12288,
-        ffn_hidden_size=49152,
-        num_attention_heads=96,
-        tensor_model_parallel_size=4,
-        pipeline_model_parallel_size=8,
-        pipeline_dtype=torch.bfloat16,
-        virtual_pipeline_model_parallel_size=6,
-        context_parallel_size=1,
-        sequence_parallel=True,
-    )
-    cfg.model.pipeline_model_parallel_layout = None
-    cfg.dataset.seq_length = 2048
-    cfg.train.train_iters = 1_168_251
-    cfg.train.global_batch_size = 2048
-    cfg.train.micro_batch_size = 2
-    cfg.model.recompute_granularity = None
-    cfg.mixed_precision = get_mixed_precision_config("bf16_mixed")
-    cfg.mixed_precision.grad_reduce_in_fp32 = False
-    cfg.comm_overlap = CommOverlapConfig(tp_comm_overlap=True, wgrad_deferral_limit=50)
-    cfg.ddp.overlap_grad_reduce = True
-    cfg.ddp.use_distributed_optimizer = True
-    cfg.ddp.use_megatron_fsdp = False
-    cfg.ddp.data_parallel_sharding_strategy = "no_shard"
-    return cfg
-"""
-
-
 def test_the_gpt_3_recipe_says_what_its_text_says() -> None:
     # NVIDIA-NeMo/Megatron-Bridge, src/megatron/bridge/recipes/gpt/h100/gpt3_175b.py at b276dc7
-    found = read(GPT_175B)
+    found = read(launch_samples.BRIDGE_GPT_175B)
     wanted = {"tp": 4, "pp": 8, "vpp": 6, "cp": 1, "micro_batch": 2, "sequence_parallel": 1, "zero": 1, "tp_overlap": 1}
     assert wanted.items() <= found.plan.items()
     assert "dp" not in found.plan
@@ -88,104 +54,41 @@ def test_the_gpt_3_recipe_says_what_its_text_says() -> None:
     assert found.where["pp"] == "recipe.py:13"
 
 
-LLAMA_8B = """
-SEQUENCE_LENGTH_16K: int = 16384
-
-def llama3_8b_pretrain_16k_config() -> ConfigContainer:
-    cfg = _pretrain_common()
-    cfg.model = AutoBridge.from_hf_pretrained("meta-llama/Meta-Llama-3-8B").to_megatron_provider(load_weights=False)
-    cfg.model.tensor_model_parallel_size = 4
-    cfg.model.pipeline_model_parallel_size = 2
-    cfg.model.virtual_pipeline_model_parallel_size = None
-    cfg.model.context_parallel_size = 2
-    cfg.model.sequence_parallel = True
-    cfg.model.seq_length = SEQUENCE_LENGTH_16K
-    cfg.train.train_iters = 1168251
-    cfg.train.global_batch_size = 512
-    cfg.train.micro_batch_size = 1
-    return cfg
-
-def another_config() -> ConfigContainer:
-    cfg = llama3_8b_pretrain_16k_config()
-    cfg.model.context_parallel_size = 4
-    return cfg
-"""
-
-
 def test_the_llama_3_16k_recipe_says_what_its_text_says() -> None:
     # NVIDIA-NeMo/Megatron-Bridge, src/megatron/bridge/recipes/llama/h100/llama3.py at 026d7fa
-    found = read(LLAMA_8B, name="llama3_8b_pretrain_16k_config")
+    found = read(launch_samples.BRIDGE_LLAMA_8B, name="llama3_8b_pretrain_16k_config")
     wanted = {"tp": 4, "pp": 2, "vpp": 1, "cp": 2, "micro_batch": 1, "sequence_parallel": 1, "zero": 1, "dp_overlap": 1}
     assert wanted.items() <= found.plan.items()
     assert (found.model, found.global_batch, found.seq_len, found.precision) == ("llama-3.1-8b", 512, 16384, "bf16")
     assert any("as in the common recipe" in note for note in found.notes)
-    assert read(LLAMA_8B, name="another_config").plan["cp"] == 4
-    assert read(LLAMA_8B, name="another_config").plan["tp"] == 4
+    assert read(launch_samples.BRIDGE_LLAMA_8B, name="another_config").plan["cp"] == 4
+    assert read(launch_samples.BRIDGE_LLAMA_8B, name="another_config").plan["tp"] == 4
 
 
 def test_several_configurations_ask_for_a_name() -> None:
     with pytest.raises(WrongInput) as raised:
-        read(LLAMA_8B)
+        read(launch_samples.BRIDGE_LLAMA_8B)
     assert "holds 2 configurations: llama3_8b_pretrain_16k_config, another_config" in raised.value.message
     assert raised.value.hint == "name one: recipe.py::llama3_8b_pretrain_16k_config"
-    assert "has no configuration 'x'" in launches.wrong(lambda text, path: bridge.read(text, path, "x"), LLAMA_8B)
-
-
-DEEPSEEK = """
-BASE = WorkloadBaseConfig(expert_tensor_parallel_size=1)
-
-DEEPSEEK_V3_H100_V1 = replace(
-    BASE,
-    num_gpus=1024,
-    tensor_model_parallel_size=2,
-    pipeline_model_parallel_size=8,
-    virtual_pipeline_model_parallel_size=4,
-    expert_model_parallel_size=64,
-    global_batch_size=8192,
-    recompute_modules=["mla_up_proj", "mlp"],
-    moe_flex_dispatcher_backend="hybridep",
-    moe_a2a_overlap=False,
-    pp_layout="Et|(tt|)*30mL",
-)
-DEEPSEEK_V3_H100_V2 = replace(DEEPSEEK_V3_H100_V1, global_batch_size=16384)
-"""
+    assert "has no configuration 'x'" in launches.wrong(
+        lambda text, path: bridge.read(text, path, "x"), launch_samples.BRIDGE_LLAMA_8B
+    )
 
 
 def test_the_deepseek_v3_performance_configuration_says_what_its_text_says() -> None:
     # NVIDIA-NeMo/Megatron-Bridge, scripts/performance/configs/deepseek/deepseek_workload_base_configs.py at 0426418
-    found = read(DEEPSEEK, name="DEEPSEEK_V3_H100_V1")
+    found = read(launch_samples.BRIDGE_DEEPSEEK, name="DEEPSEEK_V3_H100_V1")
     wanted = {"tp": 2, "pp": 8, "vpp": 4, "dp": 64, "cp": 1, "ep": 64, "etp": 1, "micro_batch": 1, "recompute": 1}
     assert wanted.items() <= found.plan.items()
     assert (found.n_chips, found.global_batch) == (1024, 8192)
     assert any("as in the performance scripts" in note for note in found.notes)
-    assert read(DEEPSEEK, name="DEEPSEEK_V3_H100_V2").global_batch == 16384
-
-
-YAML = """
-ConfigContainer:
-  model:
-    tensor_model_parallel_size: 8
-    pipeline_model_parallel_size: 8   # stages
-    virtual_pipeline_model_parallel_size: 8
-    context_parallel_size: 2
-    sequence_parallel: true
-    seq_length: 8192
-  train:
-    global_batch_size: 512
-    micro_batch_size: 1
-    train_iters: 50
-  ddp:
-    overlap_grad_reduce: true
-trainer:
-  num_nodes: 128
-  devices: 8
-"""
+    assert read(launch_samples.BRIDGE_DEEPSEEK, name="DEEPSEEK_V3_H100_V2").global_batch == 16384
 
 
 def test_overrides_in_yaml_say_what_they_say() -> None:
     # the numbers of Llama 3.1 405B on 1,024 H100: scripts/performance/configs/llama31/llama31_405b_llm_pretrain.yaml
     # of NVIDIA-NeMo/Megatron-Bridge at 0cfe9a4
-    found = read(YAML, "405b.yaml")
+    found = read(launch_samples.BRIDGE_YAML, "405b.yaml")
     wanted = {"tp": 8, "pp": 8, "vpp": 8, "cp": 2, "dp": 8, "micro_batch": 1, "sequence_parallel": 1}
     assert wanted.items() <= found.plan.items()
     assert (found.n_chips, found.global_batch, found.seq_len, found.model) == (1024, 512, 8192, None)
@@ -195,14 +98,26 @@ def test_overrides_in_yaml_say_what_they_say() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (YAML.replace(": 128", ": 100"), "tp x pp x cp is 128, which does not divide the 800 chips"),
-        (YAML.replace("512", "500"), "405b.yaml:11: global_batch_size: 500 is not divisible by dp 8 x micro-batch 1"),
-        (YAML.replace(": 8   #", ": eight   #"), "405b.yaml:5: pipeline_model_parallel_size: expected a whole number"),
-        (YAML + "  devices: 8\n", "405b.yaml:19: duplicate key"),
-        (YAML + "a: &x 1\n", "anchors and aliases are not allowed"),
+        (
+            launch_samples.BRIDGE_YAML.replace(": 128", ": 100"),
+            "tp x pp x cp is 128, which does not divide the 800 chips",
+        ),
+        (
+            launch_samples.BRIDGE_YAML.replace("512", "500"),
+            "405b.yaml:11: global_batch_size: 500 is not divisible by dp 8 x micro-batch 1",
+        ),
+        (
+            launch_samples.BRIDGE_YAML.replace(": 8   #", ": eight   #"),
+            "405b.yaml:5: pipeline_model_parallel_size: expected a whole number",
+        ),
+        (launch_samples.BRIDGE_YAML + "  devices: 8\n", "405b.yaml:19: duplicate key"),
+        (launch_samples.BRIDGE_YAML + "a: &x 1\n", "anchors and aliases are not allowed"),
         ("cfg.model.mixed = (", "405b.yaml:1: is not Python that can be read"),
         ("x = 1\n", "holds no settings of a training run"),
-        (GPT_175B.replace("bf16_mixed", "int3_mixed"), "405b.yaml:25: mixed_precision: expected one of bf16_mixed"),
+        (
+            launch_samples.BRIDGE_GPT_175B.replace("bf16_mixed", "int3_mixed"),
+            "405b.yaml:25: mixed_precision: expected one of bf16_mixed",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(text: str, said: str) -> None:
@@ -211,7 +126,10 @@ def test_what_is_wrong_is_told_with_its_line(text: str, said: str) -> None:
 
 def test_nothing_of_a_recipe_is_executed(tmp_path: Path) -> None:
     marker = tmp_path / "ran"
-    text = f"import os\nos.system('touch {marker}')\n__import__('os').mkdir({str(marker)!r})\n" + GPT_175B
+    text = (
+        f"import os\nos.system('touch {marker}')\n__import__('os').mkdir({str(marker)!r})\n"
+        + launch_samples.BRIDGE_GPT_175B
+    )
     assert read(text).plan["tp"] == 4
     assert not marker.exists()
 

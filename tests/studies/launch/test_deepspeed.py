@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import launch_samples
 import launches
 import pytest
 
@@ -45,20 +46,9 @@ def test_a_hundred_plans_come_back_as_they_were_written() -> None:
         launches.agrees(read(deepspeed.write(asked, plan, launches.HEADER)), asked, plan)
 
 
-LLAMA_70B = {
-    "train_batch_size": 256,
-    "train_micro_batch_size_per_gpu": 1,
-    "gradient_accumulation_steps": 8,
-    "bf16": {"enabled": True},
-    "zero_optimization": {"stage": 3, "overlap_comm": True, "reduce_bucket_size": 500000000},
-    "communication_data_type": "fp16",
-    "steps_per_print": 50,
-}
-
-
 def test_the_llama_70b_example_says_what_its_file_says() -> None:
     # deepspeedai/DeepSpeedExamples, claude_tutorials/model_configs/llama/llama_70b_multi_node.json at d6b8036
-    found = read(LLAMA_70B)
+    found = read(launch_samples.DEEPSPEED_LLAMA_70B)
     wanted = {"tp": 1, "pp": 1, "cp": 1, "dp": 32, "zero": 3, "micro_batch": 1, "offload": 0, "dp_overlap": 1}
     assert wanted.items() <= found.plan.items()
     assert (found.n_chips, found.global_batch, found.precision, found.model) == (32, 256, "bf16", None)
@@ -119,7 +109,7 @@ def test_the_ulysses_example_says_what_its_file_says() -> None:
     ],
 )
 def test_what_contradicts_itself_is_told_with_its_line(change: dict[str, Any], said: str) -> None:
-    text = json.dumps(LLAMA_70B | change, indent=2)
+    text = json.dumps(launch_samples.DEEPSPEED_LLAMA_70B | change, indent=2)
     assert said in launches.wrong(deepspeed.read, text, "ds_config.json")
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import launch_samples
 import launches
 import pytest
 
@@ -42,42 +43,9 @@ def test_a_hundred_plans_come_back_as_they_were_written() -> None:
     assert n_read >= 0.8 * launches.N_PLANS
 
 
-GPT_175B = r"""
-GPUS_PER_NODE=8
-NUM_NODES=${NUM_NODES:-128}
-WORLD=$(($GPUS_PER_NODE*$NUM_NODES))
-DATA=$5 #<where>
-LAUNCH=( --nproc_per_node $GPUS_PER_NODE --nnodes $NUM_NODES )
-SHAPE=(
-    --num-layers 96
-    --hidden-size 12288
-    --num-attention-heads 96
-    --seq-length 2048
-    --max-position-embeddings 2048
-    --attention-backend auto # flash, fused, unfused or local
-)
-TRAIN=(
-    --micro-batch-size 1
-    --global-batch-size 1536
-    --rampup-batch-size 16 16 5859375
-    --train-iters 500000
-    --fp16
-)
-SPLIT=(
-	--tensor-model-parallel-size 8
-	--pipeline-model-parallel-size 16
-)
-torchrun ${LAUNCH[@]} pretrain_gpt.py \
-    ${SHAPE[@]} \
-    ${TRAIN[@]} \
-    ${SPLIT[@]} --data-path $DATA \
-    --tokenizer-type GPT2BPETokenizer
-"""
-
-
 def test_the_175b_example_says_what_its_script_says() -> None:
     # NVIDIA/Megatron-LM, examples/gpt3/train_gpt3_175b_distributed.sh at 157006d, on the 1,024 GPUs of its README
-    found = read(GPT_175B)
+    found = read(launch_samples.GPT_175B)
     wanted = {"tp": 8, "pp": 16, "dp": 8, "cp": 1, "vpp": 1, "micro_batch": 1, "zero": 0, "recompute": 0}
     assert wanted.items() <= found.plan.items()
     assert (found.n_chips, found.global_batch, found.seq_len, found.precision) == (1024, 1536, 2048, "fp16")
@@ -90,47 +58,9 @@ def test_the_175b_example_says_what_its_script_says() -> None:
     assert found.where["tp"] == "run.sh:23"
 
 
-LLAMA_8B_FP8 = r"""
-TP_SIZE=1
-CP_SIZE=1
-DTYPE="fp8"
-RANKS=(--nproc_per_node 8 --nnodes 1)
-MODEL_ARGS=(
-    --num-layers 32 --hidden-size 4096 --ffn-hidden-size 14336 --num-attention-heads 32
-    --group-query-attention --num-query-groups 8 --kv-channels 128 --seq-length 8192
-    --position-embedding-type rope --swiglu --untie-embeddings-and-output-weights --disable-bias-linear
-)
-TRAINING_ARGS=(--micro-batch-size 1 --global-batch-size 128 --train-samples 1953125000 --bf16 --grad-reduce-in-bf16)
-DTYPE_ARGS=()
-if [[ "$DTYPE" == "fp8" ]]; then
-    DTYPE_ARGS+=(
-        "--fp8-format hybrid"
-        "--fp8-param-gather"
-    )
-fi
-SPLIT=(
-    --tensor-model-parallel-size $TP_SIZE
-    --context-parallel-size $CP_SIZE
-    # --pipeline-model-parallel-size $PP_SIZE
-    --sequence-parallel  # always
-)
-DDP_ARGS=(--use-distributed-optimizer --overlap-grad-reduce --overlap-param-gather)
-TRAINING_ARGS+=("${DDP_ARGS[@]}")
-DATA=()
-if [[ -z "$TOKENIZER" ]]; then
-    DATA+=("--mock-data" "--vocab-size 128256")
-else
-    DATA+=("--data-path $1" "--vocab-size 1")
-fi
-torchrun ${RANKS[@]} \
-    "$SCRIPT" \
-    ${MODEL_ARGS[@]} ${TRAINING_ARGS[@]} ${DTYPE_ARGS[@]} ${SPLIT[@]} ${DATA[@]}
-"""
-
-
 def test_the_llama_3_8b_example_says_what_its_script_says() -> None:
     # NVIDIA/Megatron-LM, examples/llama/train_llama3_8b_h100_fp8.sh at 157006d
-    found = read(LLAMA_8B_FP8)
+    found = read(launch_samples.LLAMA_8B_FP8)
     wanted = {"tp": 1, "pp": 1, "cp": 1, "dp": 8, "zero": 1, "micro_batch": 1, "dp_overlap": 1, "sequence_parallel": 0}
     assert wanted.items() <= found.plan.items()
     assert (found.n_chips, found.global_batch, found.seq_len, found.precision) == (8, 128, 8192, "fp8")
@@ -140,48 +70,18 @@ def test_the_llama_3_8b_example_says_what_its_script_says() -> None:
     assert any("only the first branch of an if" in each for each in found.notes)
 
 
-MIXTRAL = """
-torchrun --nproc_per_node 8 --nnodes 16 pretrain_gpt.py \\
-  --disable-bias-linear --seq-length 4096 --num-layers 32 --hidden-size 4096 --ffn-hidden-size 14336 \\
-  --num-attention-heads 32 --position-embedding-type rope --swiglu --untie-embeddings-and-output-weights \\
-  --group-query-attention --num-query-groups 8 --vocab-size 32000 \\
-  --num-experts 8 --moe-router-topk 2 --moe-grouped-gemm --moe-token-dispatcher-type alltoall \\
-  --micro-batch-size 1 --global-batch-size 256 --train-iters 500000 --bf16 \\
-  --tensor-model-parallel-size 1 --pipeline-model-parallel-size 4 --num-layers-per-virtual-pipeline-stage 8 \\
-  --expert-model-parallel-size 8 --use-distributed-optimizer --sequence-parallel \\
-  --overlap-param-gather --overlap-grad-reduce
-"""
-
-
 def test_the_mixtral_example_says_what_its_readme_says() -> None:
     # NVIDIA/Megatron-LM, megatron/core/transformer/moe/README.md: Mixtral 8x7B on 128 GPUs, PP 4, EP 8, VPP by 8 layers
-    found = read(MIXTRAL)
+    found = read(launch_samples.MIXTRAL)
     wanted = {"tp": 1, "pp": 4, "vpp": 1, "dp": 32, "ep": 8, "etp": 1, "zero": 1, "micro_batch": 1}
     assert wanted.items() <= found.plan.items()
     assert isinstance(found.model, ModelProfile)
     assert launches.shapes.differing(found.model.record(), launches.question("mixtral-8x7b").record) == ""
 
 
-DEEPSEEK = """
-SHAPE="--num-layers 61 --hidden-size 7168 --ffn-hidden-size 18432 --num-attention-heads 128 \\
-  --multi-latent-attention --q-lora-rank 1536 --kv-lora-rank 512 --qk-head-dim 128 --qk-pos-emb-head-dim 64 \\
-  --v-head-dim 128 --swiglu --untie-embeddings-and-output-weights --disable-bias-linear --vocab-size 129280 \\
-  --num-experts 256 --moe-router-topk 8 --moe-ffn-hidden-size 2048 --moe-shared-expert-intermediate-size 2048 \\
-  --moe-router-num-groups 8 --moe-router-group-topk 4 --position-embedding-type rope"
-run="torchrun --nproc-per-node=8 --nnodes=32 pretrain_gpt.py $SHAPE --moe-layer-freq ([0]*3+[1]*58) \\
-  --mtp-num-layers 1 --seq-length 4096 --bf16 --fp8-format e4m3 --fp8-recipe blockwise \\
-  --micro-batch-size 1 --global-batch-size 8192 \\
-  --pipeline-model-parallel-size 8 --expert-model-parallel-size 32 \\
-  --expert-tensor-parallel-size 1 --use-distributed-optimizer --overlap-grad-reduce --overlap-param-gather \\
-  --recompute-granularity selective --recompute-modules mla_up_proj moe mlp layernorm"
-run="$run --pipeline-model-parallel-layout Et*2|(tt|)*22t|(tt|)*7mL"
-srun bash -c "$run"
-"""
-
-
 def test_the_deepseek_v3_example_gives_out_its_layers_one_by_one() -> None:
     # Megatron-MoE-ModelZoo, DeepSeek-V3 on 256 GPUs: PP 8, EP 32, VPP 4 from its layout, GBS 8192, FP8 in blocks
-    found = read(DEEPSEEK)
+    found = read(launch_samples.DEEPSEEK_ZOO)
     wanted = {"tp": 1, "pp": 8, "vpp": 4, "dp": 32, "ep": 32, "etp": 1, "zero": 1, "recompute": 1}
     assert wanted.items() <= found.plan.items()
     assert (found.n_chips, found.global_batch, found.precision) == (256, 8192, "fp8-block")
@@ -189,40 +89,25 @@ def test_the_deepseek_v3_example_gives_out_its_layers_one_by_one() -> None:
     assert launches.shapes.differing(found.model.record(), launches.question("deepseek-v3").record) == ""
 
 
-LINE = "torchrun --nproc_per_node 8 --nnodes {nodes} pretrain_gpt.py \\\n" + " \\\n".join(
-    (
-        "--num-layers 32 --hidden-size 4096",
-        "--num-attention-heads 32 --seq-length 4096 --vocab-size 32000",
-        "--micro-batch-size {micro} --global-batch-size {batch}",
-        "--tensor-model-parallel-size {tp}",
-        "--pipeline-model-parallel-size {pp} {more}\n",
-    )
-)
-
-
-def line(nodes: int = 1, micro: int = 1, batch: int = 64, tp: int = 2, pp: int = 2, more: str = "--bf16") -> str:
-    return LINE.format(nodes=nodes, micro=micro, batch=batch, tp=tp, pp=pp, more=more)
-
-
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (line(tp=3), "run.sh:5: --tensor-model-parallel-size: tp x pp x cp is 6, which does not divide the 8 chips"),
-        (line(batch=65), "run.sh:4: --global-batch-size: 65 is not divisible by dp 2 x micro-batch 1"),
-        (line(nodes=3, pp=3), "run.sh:6: --pipeline-model-parallel-size: 32 layers do not divide over 3 stages"),
-        (line(more="--bf16 --fp16"), "run.sh:6: --fp16: 16-bit floats of two kinds"),
+        (launch_samples.line(tp=3), "run.sh:5: --tensor-model-parallel-size: tp x pp x cp is 6, which does not divide the 8 chips"),
+        (launch_samples.line(batch=65), "run.sh:4: --global-batch-size: 65 is not divisible by dp 2 x micro-batch 1"),
+        (launch_samples.line(nodes=3, pp=3), "run.sh:6: --pipeline-model-parallel-size: 32 layers do not divide over 3 stages"),
+        (launch_samples.line(more="--bf16 --fp16"), "run.sh:6: --fp16: 16-bit floats of two kinds"),
         (
-            line(more="--bf16 --num-experts 6 --expert-model-parallel-size 4 --expert-tensor-parallel-size 1"),
+            launch_samples.line(more="--bf16 --num-experts 6 --expert-model-parallel-size 4 --expert-tensor-parallel-size 1"),
             "run.sh:6: --expert-model-parallel-size: expert parallel 4 does not divide 6 experts",
         ),
-        (line(more="--bf16 --expert-model-parallel-size 4"), "--expert-model-parallel-size: 4 needs experts"),
-        (line(more="--bf16 --num-virtual-stages-per-pipeline-rank x"), "expected a whole number from 1 to 1000, got 'x'"),
-        (line(more="--bf16 --num-layers-per-virtual-pipeline-stage 5"), "5 x pp 2 does not divide 32 layers"),
-        (line(more="--bf16 --pipeline-model-parallel-layout 'Et*9|tL'"), "it holds 10 layers, --num-layers says 32"),
-        (line(more="--bf16 --train-iters 5 --train-samples 5"), "the length of the run is given twice"),
-        (line(more="--bf16 --recompute-granularity full"), "full recompute needs --recompute-method"),
-        (line(more="--bf16 --context-parallel-size 3", nodes=3), "context parallel 3 does not divide the sequence"),
-        (line().replace("--num-layers 32", "--num-layers $LAYERS"), "run.sh:2: --num-layers: expected a whole number"),
+        (launch_samples.line(more="--bf16 --expert-model-parallel-size 4"), "--expert-model-parallel-size: 4 needs experts"),
+        (launch_samples.line(more="--bf16 --num-virtual-stages-per-pipeline-rank x"), "a whole number from 1 to 1,000, got 'x'"),
+        (launch_samples.line(more="--bf16 --num-layers-per-virtual-pipeline-stage 5"), "5 x pp 2 does not divide 32 layers"),
+        (launch_samples.line(more="--bf16 --pipeline-model-parallel-layout 'Et*9|tL'"), "it holds 10 layers, --num-layers says 32"),
+        (launch_samples.line(more="--bf16 --train-iters 5 --train-samples 5"), "the length of the run is given twice"),
+        (launch_samples.line(more="--bf16 --recompute-granularity full"), "full recompute needs --recompute-method"),
+        (launch_samples.line(more="--bf16 --context-parallel-size 3", nodes=3), "context parallel 3 does not divide the sequence"),
+        (launch_samples.line().replace("--num-layers 32", "--num-layers $LAYERS"), "run.sh:2: --num-layers: expected a whole number"),
         ("echo nothing here", "run.sh: holds no arguments of a training command"),
     ],
 )  # fmt: skip
@@ -231,18 +116,20 @@ def test_what_contradicts_itself_is_told_with_its_line(text: str, said: str) -> 
 
 
 def test_options_that_are_not_known_are_counted() -> None:
-    found = read(line(more="--bf16 --frobnicate 7 --log-interval 1 --a-b --c-d --e-f"))
-    assert "5 options do not matter here or are not known: --frobnicate, --log-interval, --a-b, --c-d, ..." in found.notes
+    found = read(launch_samples.line(more="--bf16 --frobnicate 7 --log-interval 1 --a-b --c-d --e-f"))
+    assert (
+        "5 options do not matter here or are not known: --frobnicate, --log-interval, --a-b, --c-d, ..." in found.notes
+    )
 
 
 def test_slurm_says_how_many_chips_there_are() -> None:
     text = "#SBATCH --nodes=4\n#SBATCH --gpus-per-node=h100:8\nsrun python pretrain_gpt.py \\\n"
-    found = read(text + line().partition("pretrain_gpt.py \\\n")[2])
+    found = read(text + launch_samples.line().partition("pretrain_gpt.py \\\n")[2])
     assert (found.n_chips, found.plan["dp"]) == (32, 8)
 
 
 def test_experts_are_cut_as_the_rest_where_nothing_else_is_said() -> None:
-    found = read(line(more="--bf16 --num-experts 8 --expert-model-parallel-size 2 --sequence-parallel"))
+    found = read(launch_samples.line(more="--bf16 --num-experts 8 --expert-model-parallel-size 2 --sequence-parallel"))
     assert (found.plan["etp"], found.plan["ep"]) == (2, 2)
 
 

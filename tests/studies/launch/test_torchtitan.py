@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import launch_samples
 import launches
 import pytest
 
@@ -55,50 +56,21 @@ def test_chunks_of_a_stage_come_back(pp: int, vpp: int) -> None:
     launches.agrees(read(torchtitan.write(asked, plan, launches.HEADER)), asked, plan)
 
 
-TOML_405B = """
-# a preset for 128 H100 GPUs
-[job]
-dump_folder = "./outputs"
-
-[model]
-name = "llama3"
-flavor = "405B"
-tokenizer_path = "./assets/tokenizer/original/tokenizer.model"
-converters = "float8"
-
-[training]
-batch_size = 2
-seq_len = 8192
-steps = 3000
-
-[parallelism]
-data_parallel_replicate_degree = 1
-data_parallel_shard_degree = -1
-tensor_parallel_degree = 8  # 8-way TP
-enable_async_tensor_parallel = true
-pipeline_parallel_degree = 1
-context_parallel_degree = 1
-
-[activation_checkpoint]
-mode = 'full'
-"""
-
-
 def test_the_405b_preset_says_what_its_file_says() -> None:
     # pytorch/torchtitan, torchtitan/models/llama3/train_configs/llama3_405b.toml at 01424cb
-    found = read(TOML_405B, "llama3_405b.toml")
+    found = read(launch_samples.TITAN_TOML_405B, "llama3_405b.toml")
     wanted = {"tp": 8, "pp": 1, "cp": 1, "micro_batch": 2, "zero": 3, "shard": 0, "recompute": 2, "tp_overlap": 1}
     assert wanted.items() <= found.plan.items()
     assert "dp" not in found.plan
     assert (found.model, found.seq_len, found.precision) == ("llama-3.1-405b", 8192, "fp8")
     assert found.where["tp"] == "llama3_405b.toml:20"
-    sized = read(TOML_405B.replace("shard_degree = -1", "shard_degree = 16"), "llama3_405b.toml")
+    sized = read(launch_samples.TITAN_TOML_405B.replace("shard_degree = -1", "shard_degree = 16"), "llama3_405b.toml")
     assert (sized.n_chips, sized.global_batch, sized.plan["dp"]) == (128, 32, 16)
 
 
 def test_the_70b_preset_says_what_its_file_says() -> None:
     # pytorch/torchtitan, torchtitan/models/llama3/train_configs/llama3_70b.toml at 038d5fd, on its 64 A100
-    text = TOML_405B.replace("405B", "70B").replace("batch_size = 2", "local_batch_size = 8")
+    text = launch_samples.TITAN_TOML_405B.replace("405B", "70B").replace("batch_size = 2", "local_batch_size = 8")
     text = text.replace('converters = "float8"', "").replace("enable_async_tensor_parallel = true", "")
     found = read(text.replace("shard_degree = -1", "shard_degree = 8"), "llama3_70b.toml")
     wanted = {"tp": 8, "dp": 8, "micro_batch": 8, "zero": 3, "recompute": 2, "tp_overlap": 0, "sequence_parallel": 1}
@@ -106,48 +78,15 @@ def test_the_70b_preset_says_what_its_file_says() -> None:
     assert (found.model, found.n_chips, found.global_batch, found.precision) == ("llama-3.1-70b", 64, 64, "bf16")
 
 
-PYTHON = """
-from torchtitan.config import ActivationCheckpointConfig, ParallelismConfig, TrainingConfig
-
-def llama3_8b() -> Trainer.Config:
-    return Trainer.Config(
-        hf_assets_path="./assets/hf/Llama-3.1-8B",
-        model_spec=model_registry("8B"),
-        training=TrainingConfig(local_batch_size=1, seq_len=8192, steps=1000),
-        activation_checkpoint=ActivationCheckpointConfig(mode="selective"),
-    )
-
-def deepseek_v3_671b() -> Trainer.Config:
-    return Trainer.Config(
-        hf_assets_path="./assets/hf/DeepSeek-V3.1-Base",
-        model_spec=model_registry(
-            "671B",
-            converters=[Float8LinearConverter.Config(filter_fqns=["output"]), Float8GroupedExpertsConverter.Config()],
-        ),
-        training=TrainingConfig(local_batch_size=4, seq_len=4096, steps=10000),
-        parallelism=ParallelismConfig(pipeline_parallel_schedule="Interleaved1F1B", expert_parallel_degree=2),
-        activation_checkpoint=ActivationCheckpointConfig(mode="selective"),
-    )
-
-def llama3_8b_hsdp() -> Trainer.Config:
-    config = llama3_8b()
-    config.parallelism.data_parallel_shard_degree = 8
-    config.parallelism.data_parallel_replicate_degree = 4
-    config.training.global_batch_size = 64
-    config.activation_checkpoint = FullAC.Config()
-    return config
-"""
-
-
 def test_configurations_in_python_say_what_they_say() -> None:
     # pytorch/torchtitan, torchtitan/models/llama3/config_registry.py at 00d1c0e and deepseek_v3's at 0014ac2
-    small = read(PYTHON, name="llama3_8b")
+    small = read(launch_samples.TITAN_PYTHON, name="llama3_8b")
     assert {"tp": 1, "zero": 3, "micro_batch": 1, "recompute": 1}.items() <= small.plan.items()
     assert (small.model, small.seq_len, small.precision) == ("llama-3.1-8b", 8192, "bf16")
-    large = read(PYTHON, name="deepseek_v3_671b")
+    large = read(launch_samples.TITAN_PYTHON, name="deepseek_v3_671b")
     assert {"ep": 2, "pp": 1, "micro_batch": 4, "recompute": 1, "schedule": 0}.items() <= large.plan.items()
     assert (large.model, large.seq_len, large.precision) == ("deepseek-v3", 4096, "fp8")
-    hybrid = read(PYTHON, name="llama3_8b_hsdp")
+    hybrid = read(launch_samples.TITAN_PYTHON, name="llama3_8b_hsdp")
     assert {"dp": 32, "shard": 8, "zero": 3, "recompute": 2, "micro_batch": 1}.items() <= hybrid.plan.items()
     assert (hybrid.n_chips, hybrid.global_batch) == (32, 64)
 
@@ -186,7 +125,7 @@ def test_a_command_line_says_what_it_says() -> None:
     ],
 )
 def test_what_contradicts_itself_is_told_with_its_line(old: str, new: str, said: str) -> None:
-    text = TOML_405B.replace("shard_degree = -1", "shard_degree = 16").replace(old, new, 1)
+    text = launch_samples.TITAN_TOML_405B.replace("shard_degree = -1", "shard_degree = 16").replace(old, new, 1)
     assert said in launches.wrong(torchtitan.read, text, "x.toml")
 
 

@@ -156,7 +156,7 @@ def _seen(entry: Mapping[str, Any], patterns: Sequence[str]) -> float:
     shows = entry.get("shows", ())
     if set(shows) & set(patterns):
         return setting("shown")
-    return setting("not_shown") if shows else 1.0
+    return float(entry.get("without", setting("not_shown"))) if shows else 1.0
 
 
 def _cause(section: str, tried: Tried, at: int, place: int, share: float, patterns: Sequence[str]) -> Cause:
@@ -165,9 +165,7 @@ def _cause(section: str, tried: Tried, at: int, place: int, share: float, patter
     source = size_of(section, tried.name).source if "size" in entry else "the model's own terms"
     size = tried.sizes[at] if "size" in entry else None
     value = tried.expected[at][place]
-    return Cause(
-        tried.name, entry["title"], entry["of"], value, size, share, seen, tried.denied, source, entry["look"]
-    )
+    return Cause(tried.name, entry["title"], entry["of"], value, size, share, seen, tried.denied, source, entry["look"])
 
 
 def tries(

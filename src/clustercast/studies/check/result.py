@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
+from clustercast.studies.logs.steady import Steady
+
 NORMAL: Final = "normal"
 SLOW: Final = "slow"
 FAST: Final = "fast"
@@ -84,7 +86,7 @@ class Check:
     plan: str
     figures: tuple[Figure, ...]
     setup: dict[str, str]
-    steps: Any = None  # logs.steady.Steady, of a training log
+    steps: Steady | None = None  # of a training log
     printed: tuple[Printed, ...] = ()
     assumptions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -37,6 +37,7 @@ class Asking:
     assumptions: tuple[str, ...]
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
+    patterns: tuple[str, ...] = ()  # that the arguments show
 
 
 def check_training(log: TrainingLog, path: Path, asked: Asked, launch: str | Path | None) -> Check:
@@ -55,7 +56,8 @@ def check_training(log: TrainingLog, path: Path, asked: Asked, launch: str | Pat
     step = training_step(setting, plan)
     timed, batches = _timed(log.steps, question)
     found = steadily.steady(timed, batches)
-    run = Run(question, setting, plan, step, found.patterns, _used_fraction(log, question))
+    patterns = (*found.patterns, *asking.patterns)
+    run = Run(question, setting, plan, step, patterns, _used_fraction(log, question))
     figure = _figure(run, found, asking.said)
     left_open = [each for each in question.assumptions if each.name in OPEN]
     return Check(
@@ -118,7 +120,9 @@ def _asking(log: TrainingLog, path: Path, asked: Asked, launch: str | Path | Non
         said |= {*each.plan, *(["precision"] if each.precision else [])}
         notes += each.notes
         warnings += each.warnings
-    return Asking(asked, frozenset(said), (), tuple(notes), tuple(warnings))
+    sixteen = [log.arguments[name].value for name in ("bf16", "fp16") if name in log.arguments]
+    patterns = ("32-bit",) if sixteen == ["False", "False"] else ()
+    return Asking(asked, frozenset(said), (), tuple(notes), tuple(warnings), patterns)
 
 
 def _with_model(launch: TrainingLaunch, asked: Asked) -> TrainingLaunch:
@@ -218,7 +222,7 @@ def _figure(run: Run, found: Steady, said: frozenset[str]) -> Figure:
     observed = [rank.Observed(found.median_s, expected, width)]
     denied = training_causes.denied(_contrary(said, run))
     tried = rank.tries(section, [changes], observed, longer=judged != FAST, denied=denied)
-    return rank.rank(section, observed, tried, found.patterns)[0].of(figure)
+    return rank.rank(section, observed, tried, run.patterns)[0].of(figure)
 
 
 def _contrary(said: frozenset[str], run: Run) -> list[str]:

@@ -148,6 +148,8 @@ class _Reader:
         if not before:
             if raw in ("if", "case"):
                 self.branches.append(_Branch(raw, line))
+                if len(self.branches) > MOST_NESTED:
+                    raise self.wrong(f"is nested deeper than {MOST_NESTED} levels", line)
             if raw in ("elif", "else") and self.branches:
                 self.branches[-1].skipping = True
                 self.branches[-1].line = line
@@ -690,15 +692,8 @@ def not_read(names: Sequence[str]) -> str:
 def whole_of(text: str, option: Option, path: Path, low: int = 1, high: int = LARGEST) -> int:
     """The whole number that a text is. Raises WrongInput with the option and its line."""
     if _WHOLE.fullmatch(text) is None or not low <= int(text) <= high:
-        raise read.wrong(
-            path,
-            clean(option.name),
-            f"expected a whole number from {low} to {high:.0e}, got {shown(text)}"
-            if high > 10**6
-            else f"expected a whole number from {low} to {high}, got {shown(text)}",
-            line=option.line,
-            hint=_unset(text),
-        )
+        message = f"expected a whole number from {low} to {high:,}, got {shown(text)}"
+        raise read.wrong(path, clean(option.name), message, line=option.line, hint=_unset(text))
     return int(text)
 
 

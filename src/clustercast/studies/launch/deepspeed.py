@@ -307,16 +307,24 @@ def _refuse(question: Question, plan: records.Plan) -> None:
         raise WrongInput(f"--export {TOOL}: precision: the tool has no recipe like {question.precision}")
     for name in ("pp", "ep", "etp"):
         if getattr(plan, name) > 1:
-            raise refused.of(name, f"{getattr(plan, name)}: the training program builds it, the JSON cannot say it")
+            raise refused.of(
+                name, f"{getattr(plan, name)}: the training program builds it, the JSON cannot say it", f"{name}=1"
+            )
     if plan.tp > 1 and plan.zero == 3:
-        raise refused.of("zero", "3: AutoTP goes with stages 0 to 2")
+        raise refused.of("zero", "3: AutoTP goes with stages 0 to 2", "zero=2")
     if plan.tp > 1 and plan.sequence_parallel:
-        raise refused.of("sequence_parallel", "yes: AutoTP keeps whole activations on every chip")
+        raise refused.of(
+            "sequence_parallel", "yes: AutoTP keeps whole activations on every chip", "sequence_parallel=no"
+        )
     if plan.tp > 1 and plan.tp_overlap:
-        raise refused.of("tp_overlap", "yes: AutoTP does not overlap its communication")
+        raise refused.of("tp_overlap", "yes: AutoTP does not overlap its communication", "tp_overlap=no")
     if plan.cp > 1 and plan.cp_kind == records.CP_RING:
-        raise refused.of("cp_kind", "ring: Ulysses exchanges heads (cp_kind=all-to-all)")
+        raise refused.of("cp_kind", "ring: Ulysses exchanges heads", "cp_kind=all-to-all")
     if plan.recompute not in (records.RECOMPUTE_NONE, records.RECOMPUTE_FULL):
-        raise refused.of("recompute", f"{records.RECOMPUTE_NAMES[plan.recompute]}: the JSON cannot say which layers")
+        raise refused.of(
+            "recompute",
+            f"{records.RECOMPUTE_NAMES[plan.recompute]}: the JSON cannot say which layers",
+            "recompute=full",
+        )
     if plan.offload and not plan.zero:
-        raise refused.of("offload", "needs ZeRO (zero=1 or more)")
+        raise refused.of("offload", "needs ZeRO", "zero=1")

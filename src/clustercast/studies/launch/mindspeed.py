@@ -35,7 +35,7 @@ def write(question: Question, plan: records.Plan, header: Sequence[str]) -> str:
         raise WrongInput(f"--export {TOOL}: precision: the tool has no recipe like {question.precision}")
     refused = plan_options.Refusal(TOOL)
     if plan.zero > 1:
-        raise refused.of("zero", f"{plan.zero}: the distributed optimizer shards optimizer state alone (zero=1)")
+        raise refused.of("zero", f"{plan.zero}: the distributed optimizer shards optimizer state alone", "zero=1")
     if plan.schedule == records.SCHEDULE_DUALPIPE:
         _dualpipe(refused, question, plan)
     return megatron.script_of(TOOL, question, plan, header)
@@ -45,10 +45,10 @@ def _dualpipe(refused: plan_options.Refusal, question: Question, plan: records.P
     """DualPipeV needs experts of their own cut, no context parallelism, head and embedding apart."""
     model = question.record
     if not model.n_moe_layers:
-        raise refused.of("schedule", "dualpipev is for mixtures of experts")
+        raise refused.of("schedule", "dualpipev is for mixtures of experts", "schedule=1f1b")
     if plan.cp > 1 or plan.etp > 1:
-        raise refused.of("schedule", "dualpipev goes with neither context nor expert tensor parallelism")
+        raise refused.of("schedule", "dualpipev goes with neither context nor expert tensor parallelism", "cp=1,etp=1")
     if model.tied:
-        raise refused.of("schedule", "dualpipev needs a head of its own")
+        raise refused.of("schedule", "dualpipev needs a head of its own", "schedule=1f1b")
     if plan.dp_overlap:
-        raise refused.of("dp_overlap", "dualpipev does not overlap the gradients' reduction")
+        raise refused.of("dp_overlap", "dualpipev does not overlap the gradients' reduction", "dp_overlap=no")

@@ -354,11 +354,10 @@ class Refusal:
 
     tool: str
 
-    def of(self, option: str, why: str) -> WrongInput:
-        """The error that names the field of the plan."""
-        return WrongInput(
-            f"--export {self.tool}: {option}: {why}", hint="fix the field with --plan and export another plan"
-        )
+    def of(self, option: str, why: str, fix: str = "") -> WrongInput:
+        """The error that names the field of the plan, and what to hold of the plan so that it can be exported."""
+        hint = f"--plan {fix}" if fix else "hold another value with --plan"
+        return WrongInput(f"--export {self.tool}: {option}: {why}", hint=hint)
 
 
 def parallel_arguments(plan: records.Plan, model: records.Model, tool: str) -> list[str]:
@@ -368,7 +367,9 @@ def parallel_arguments(plan: records.Plan, model: records.Model, tool: str) -> l
     if plan.schedule not in (records.SCHEDULE_1F1B, records.SCHEDULE_DUALPIPE) or (
         plan.schedule == records.SCHEDULE_DUALPIPE and tool != "mindspeed-llm"
     ):
-        raise refused.of("schedule", f"{tool} has no {names[plan.schedule]} schedule, only 1f1b and interleaved")
+        raise refused.of(
+            "schedule", f"{tool} has no {names[plan.schedule]} schedule, only 1f1b and interleaved", "schedule=1f1b"
+        )
     said = [
         f"--tensor-model-parallel-size {plan.tp}",
         f"--pipeline-model-parallel-size {plan.pp}",
@@ -379,7 +380,9 @@ def parallel_arguments(plan: records.Plan, model: records.Model, tool: str) -> l
     if plan.sequence_parallel and plan.tp > 1:
         said.append("--sequence-parallel")
     if plan.tp > 1 and not plan.sequence_parallel and model.n_moe_layers:
-        raise refused.of("sequence_parallel", "experts with tensor parallelism need --sequence-parallel")
+        raise refused.of(
+            "sequence_parallel", "experts with tensor parallelism need --sequence-parallel", "sequence_parallel=yes"
+        )
     said += stage_arguments(plan, model)
     ascend, across = tool == "mindspeed-llm", plan.cp_kind == records.CP_ALL_TO_ALL
     if plan.cp > 1 and ascend:
@@ -388,7 +391,7 @@ def parallel_arguments(plan: records.Plan, model: records.Model, tool: str) -> l
         said.append(f"--cp-comm-type {'a2a' if across else 'p2p'}")
     if plan.tp_overlap and plan.tp > 1:
         if not plan.sequence_parallel:
-            raise refused.of("tp_overlap", "overlap of tensor parallelism needs sequence parallelism")
+            raise refused.of("tp_overlap", "overlap of tensor parallelism needs sequence parallelism", "tp_overlap=no")
         said.append("--use-ascend-mc2" if ascend else "--tp-comm-overlap")
     return said
 
@@ -412,7 +415,7 @@ def sharding_arguments(plan: records.Plan, tool: str) -> list[str]:
     said = ["--use-distributed-optimizer"] if plan.zero else []
     if plan.zero > 1:
         if plan.pp > 1:
-            raise refused.of("zero", f"{plan.zero}: --use-megatron-fsdp has no pipeline")
+            raise refused.of("zero", f"{plan.zero}: --use-megatron-fsdp has no pipeline", "zero=1")
         strategy = next(name for name, stage in SHARDING.items() if stage == plan.zero)
         said += ["--use-megatron-fsdp", f"--data-parallel-sharding-strategy {strategy}"]
         said += ["--ckpt-format fsdp_dtensor", "--no-gradient-accumulation-fusion"]
@@ -425,7 +428,7 @@ def sharding_arguments(plan: records.Plan, tool: str) -> list[str]:
         said += ["--overlap-grad-reduce", *(["--overlap-param-gather"] if plan.zero else [])]
     if plan.offload:
         if plan.zero != 1:
-            raise refused.of("offload", "--optimizer-cpu-offload needs the distributed optimizer (zero=1)")
+            raise refused.of("offload", "--optimizer-cpu-offload needs the distributed optimizer", "zero=1")
         ascend = tool == "mindspeed-llm"
         said += ["--swap-optimizer"] if ascend else ["--optimizer-cpu-offload", "--use-precision-aware-optimizer"]
     return said

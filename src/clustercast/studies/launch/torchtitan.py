@@ -60,6 +60,7 @@ WRITTEN_SCHEDULES: Final = {
 }
 CONVERTERS: Final = {"float8": "fp8", "mxfp8": "mxfp8", "mx": "mxfp8"}
 MOST: Final = 10**6
+MOST_DOTS: Final = 200  # of one line
 
 
 @dataclass(slots=True)
@@ -145,6 +146,9 @@ def _of_toml(text: str, path: Path) -> dict[str, literals.Setting] | None:
     """The settings of a TOML file; None where the text is none."""
     import tomllib
 
+    for line, row in enumerate(text.split("\n"), start=1):
+        if row.count(".") > MOST_DOTS:  # the reader takes their square in time
+            raise files.wrong(path, "", f"holds more than {MOST_DOTS} dots, expected short names", line=line)
     try:
         data = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
@@ -528,19 +532,19 @@ def _refuse(question: Question, plan: records.Plan) -> None:
     if question.precision not in ("bf16", "fp8"):
         raise WrongInput(f"--export {TOOL}: precision: no converter is written for {question.precision}")
     if plan.recompute not in _CHECKPOINTING:
-        raise refused.of("recompute", "block: the tool recomputes whole layers everywhere or nowhere")
+        raise refused.of("recompute", "block: the tool recomputes whole layers everywhere or nowhere", "recompute=full")
     if plan.zero == 1:
-        raise refused.of("zero", "1: the tool shards gradients with the optimizer's state, or nothing")
+        raise refused.of("zero", "1: the tool shards gradients with the optimizer's state, or nothing", "zero=2")
     if plan.zero == 0 and plan.cp > 1:
-        raise refused.of("zero", "0: context parallelism shards the weights over its group")
+        raise refused.of("zero", "0: context parallelism shards the weights over its group", "zero=3")
     if plan.etp > 1:
-        raise refused.of("etp", f"{plan.etp}: experts are not cut by tensor parallelism")
+        raise refused.of("etp", f"{plan.etp}: experts are not cut by tensor parallelism", "etp=1")
     if plan.cp > 1 and plan.cp_kind == records.CP_ALL_TO_ALL:
-        raise refused.of("cp_kind", "all-to-all: keys and values go round or are gathered")
+        raise refused.of("cp_kind", "all-to-all: keys and values go round or are gathered", "cp_kind=ring")
     if plan.offload:
-        raise refused.of("offload", "optimizer state alone cannot be kept in host memory")
+        raise refused.of("offload", "optimizer state alone cannot be kept in host memory", "offload=no")
     if not plan.dp_overlap and plan.dp * plan.cp > 1:
-        raise refused.of("dp_overlap", "no: FSDP always overlaps")
+        raise refused.of("dp_overlap", "no: FSDP always overlaps", "dp_overlap=yes")
     if plan.shard and plan.shard % plan.cp:
         raise refused.of("shard", f"{plan.shard}: a copy is whole groups of context parallelism ({plan.cp})")
 

@@ -248,7 +248,9 @@ def export_training(tool: str, asked: Asked, ranking: PlanRanking) -> str:
     question = fill(asked)
     best = ranking.plans[0]
     plan = plan_of(best.plan_text)
-    return chosen.write(question, plan, header(chosen, asked, question, best.plan_text, best.days))
+    lines = header(chosen, asked, question, best.plan_text, best.days)
+    lines += [_one_line(f"calibrated with {each}") for each in ranking.calibration]
+    return chosen.write(question, plan, lines)
 
 
 def plan_of(said: str) -> records.Plan:
