@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from clustercast.studies.compare import Comparison
     from clustercast.studies.design import Design
     from clustercast.studies.fleet import Fleet
+    from clustercast.studies.measure import Measurement
     from clustercast.studies.plan import PlanRanking
     from clustercast.studies.query.result import QueryResult, Questions, Sink
     from clustercast.studies.rules import RulesHistory, RulesResult, RulesTable
@@ -48,6 +49,7 @@ __all__ = [
     "fabric",
     "fabrics",
     "fleet",
+    "measure",
     "model",
     "models",
     "plan",
@@ -421,6 +423,39 @@ def check(
     )  # fmt: skip
     with constants.using(calibration, settings):
         return answer(asked)
+
+
+def measure(
+    output: "str | Path | None" = None,
+    *,
+    device: str = "auto",
+    quick: bool = False,
+    force: bool = False,
+    progress: "Callable[[str], None] | None" = None,
+) -> "Measurement | None":
+    """Matmuls, attention and memory of this machine, and under torchrun its collectives: five minutes.
+
+    output    a file that `calibrate` takes; None: none is written
+    device    auto (an accelerator that PyTorch sees, else the CPU by NumPy), cuda, npu, xpu, cpu
+    quick     one minute
+    force     replace a file that is no measurement
+    progress  called with a line about what comes next
+
+    None on every rank but the first. Raises errors.WrongInput for a device or a path that cannot be, errors.NoAnswer
+    where nothing could be measured.
+    """
+    from dataclasses import replace
+
+    from clustercast.studies.measure import MeasureAsked, files
+    from clustercast.studies.measure import measure as run
+
+    place = None if output is None else files.check(output, force=force)
+    found = run(MeasureAsked(device, quick), progress or (lambda _: None))
+    if found is None or place is None:
+        return found
+    found = replace(found, output=str(place))
+    files.write(found, place)
+    return found
 
 
 def pools(

@@ -17,6 +17,7 @@ from clustercast.cli import (
     estimate,
     failures,
     fleet,
+    measure,
     plan,
     query,
     rules,
@@ -46,6 +47,7 @@ app.command()(query.query)
 app.command()(crossover.crossover)
 app.command()(size.size)
 app.command()(calibrate.calibrate)
+app.command()(measure.measure)
 app.command()(check.check)
 app.add_typer(catalog.chips, name="chips")
 app.add_typer(catalog.models, name="models")

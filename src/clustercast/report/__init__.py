@@ -292,6 +292,10 @@ def _blocks(result: Any) -> "list[Block]":
         from clustercast.report import check
 
         return check.check(result)
+    if kind == "Measurement":
+        from clustercast.report import measure
+
+        return measure.measurement(result)
     if kind == "ServeResult":
         from clustercast.report import serve
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import launch_samples
 import launches
 import pytest
+from launch_samples import line
 
 from clustercast import records
 from clustercast.catalog import ModelProfile
@@ -92,22 +93,22 @@ def test_the_deepseek_v3_example_gives_out_its_layers_one_by_one() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (launch_samples.line(tp=3), "run.sh:5: --tensor-model-parallel-size: tp x pp x cp is 6, which does not divide the 8 chips"),
-        (launch_samples.line(batch=65), "run.sh:4: --global-batch-size: 65 is not divisible by dp 2 x micro-batch 1"),
-        (launch_samples.line(nodes=3, pp=3), "run.sh:6: --pipeline-model-parallel-size: 32 layers do not divide over 3 stages"),
-        (launch_samples.line(more="--bf16 --fp16"), "run.sh:6: --fp16: 16-bit floats of two kinds"),
+        (line(tp=3), "run.sh:5: --tensor-model-parallel-size: tp x pp x cp is 6, which does not divide the 8 chips"),
+        (line(batch=65), "run.sh:4: --global-batch-size: 65 is not divisible by dp 2 x micro-batch 1"),
+        (line(nodes=3, pp=3), "run.sh:6: --pipeline-model-parallel-size: 32 layers do not divide over 3 stages"),
+        (line(more="--bf16 --fp16"), "run.sh:6: --fp16: 16-bit floats of two kinds"),
         (
-            launch_samples.line(more="--bf16 --num-experts 6 --expert-model-parallel-size 4 --expert-tensor-parallel-size 1"),
+            line(more="--bf16 --num-experts 6 --expert-model-parallel-size 4 --expert-tensor-parallel-size 1"),
             "run.sh:6: --expert-model-parallel-size: expert parallel 4 does not divide 6 experts",
         ),
-        (launch_samples.line(more="--bf16 --expert-model-parallel-size 4"), "--expert-model-parallel-size: 4 needs experts"),
-        (launch_samples.line(more="--bf16 --num-virtual-stages-per-pipeline-rank x"), "a whole number from 1 to 1,000, got 'x'"),
-        (launch_samples.line(more="--bf16 --num-layers-per-virtual-pipeline-stage 5"), "5 x pp 2 does not divide 32 layers"),
-        (launch_samples.line(more="--bf16 --pipeline-model-parallel-layout 'Et*9|tL'"), "it holds 10 layers, --num-layers says 32"),
-        (launch_samples.line(more="--bf16 --train-iters 5 --train-samples 5"), "the length of the run is given twice"),
-        (launch_samples.line(more="--bf16 --recompute-granularity full"), "full recompute needs --recompute-method"),
-        (launch_samples.line(more="--bf16 --context-parallel-size 3", nodes=3), "context parallel 3 does not divide the sequence"),
-        (launch_samples.line().replace("--num-layers 32", "--num-layers $LAYERS"), "run.sh:2: --num-layers: expected a whole number"),
+        (line(more="--bf16 --expert-model-parallel-size 4"), "--expert-model-parallel-size: 4 needs experts"),
+        (line(more="--bf16 --num-virtual-stages-per-pipeline-rank x"), "a whole number from 1 to 1,000, got 'x'"),
+        (line(more="--bf16 --num-layers-per-virtual-pipeline-stage 5"), "5 x pp 2 does not divide 32 layers"),
+        (line(more="--bf16 --pipeline-model-parallel-layout 'Et*9|tL'"), "it holds 10 layers, --num-layers says 32"),
+        (line(more="--bf16 --train-iters 5 --train-samples 5"), "the length of the run is given twice"),
+        (line(more="--bf16 --recompute-granularity full"), "full recompute needs --recompute-method"),
+        (line(more="--bf16 --context-parallel-size 3", nodes=3), "context parallel 3 does not divide the sequence"),
+        (line().replace("--num-layers 32", "--num-layers $LAYERS"), "run.sh:2: --num-layers: expected a whole number"),
         ("echo nothing here", "run.sh: holds no arguments of a training command"),
     ],
 )  # fmt: skip
@@ -116,7 +117,7 @@ def test_what_contradicts_itself_is_told_with_its_line(text: str, said: str) -> 
 
 
 def test_options_that_are_not_known_are_counted() -> None:
-    found = read(launch_samples.line(more="--bf16 --frobnicate 7 --log-interval 1 --a-b --c-d --e-f"))
+    found = read(line(more="--bf16 --frobnicate 7 --log-interval 1 --a-b --c-d --e-f"))
     assert (
         "5 options do not matter here or are not known: --frobnicate, --log-interval, --a-b, --c-d, ..." in found.notes
     )
@@ -124,12 +125,12 @@ def test_options_that_are_not_known_are_counted() -> None:
 
 def test_slurm_says_how_many_chips_there_are() -> None:
     text = "#SBATCH --nodes=4\n#SBATCH --gpus-per-node=h100:8\nsrun python pretrain_gpt.py \\\n"
-    found = read(text + launch_samples.line().partition("pretrain_gpt.py \\\n")[2])
+    found = read(text + line().partition("pretrain_gpt.py \\\n")[2])
     assert (found.n_chips, found.plan["dp"]) == (32, 8)
 
 
 def test_experts_are_cut_as_the_rest_where_nothing_else_is_said() -> None:
-    found = read(launch_samples.line(more="--bf16 --num-experts 8 --expert-model-parallel-size 2 --sequence-parallel"))
+    found = read(line(more="--bf16 --num-experts 8 --expert-model-parallel-size 2 --sequence-parallel"))
     assert (found.plan["etp"], found.plan["ep"]) == (2, 2)
 
 

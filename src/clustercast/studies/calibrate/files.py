@@ -17,6 +17,8 @@ COLLECTIVES: Final = "collectives"
 MATMULS: Final = "matmuls"
 STEPS: Final = "steps"
 SERVING: Final = "serving"
+MEASURED: Final = "measured"  # by `clustercast measure`: matmuls and collectives in one file
+MEASURE_SCHEMA: Final = "clustercast.measure/1"
 STEP_COLUMNS: Final = frozenset(("chip", "n_chips", "layers", "hidden", "seq_len", "global_batch", "metric", "value"))
 SERVING_COLUMNS: Final = frozenset(("chip", "engine", "model", "concurrency", "input_len", "metric", "value"))
 SHAPE_COLUMNS: Final = frozenset(("m", "n", "k"))
@@ -85,6 +87,8 @@ def kind_of(found: Source) -> str:
         return COLLECTIVES
     if text.startswith(("{", "[")) and (text.startswith("{") or _is_json(text)):
         document = document_of(found)
+        if isinstance(document, dict) and document.get("schema") == MEASURE_SCHEMA:
+            return MEASURED
         if isinstance(document, dict) and isinstance(document.get("results"), list):
             return COLLECTIVES
         raise found.wrong("is JSON without a list `results`, expected what nccl-tests writes with -J", hint=EXPECTED)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from clustercast import __version__, catalog
 from clustercast.catalog import ChipProfile, overlay
 from clustercast.errors import NoAnswer, WrongInput
-from clustercast.studies.calibrate import collectives, files, matmuls, nccl, refusals, serving, steps
+from clustercast.studies.calibrate import collectives, files, matmuls, measured, nccl, refusals, serving, steps
 from clustercast.studies.calibrate.belonging import Covers, Task
 from clustercast.studies.calibrate.files import Source
 from clustercast.studies.calibrate.fit import PACE, Estimated, Fit, fit, needs_scipy, settings
@@ -132,7 +132,7 @@ def calibrate(paths: Sequence[str | Path], options: Options) -> Calibrated:
         raise WrongInput(f"--operation: unknown operation {options.operation!r}", hint=f"there are {known}")
     output = _writable(Path(options.output), force=options.force)
     given = results.given_of(options.given, options.launch, chip=options.chip, engine=options.engine)
-    sources = [files.source(Path(path), given) for path in paths]
+    sources = [part for path in paths for part in measured.parts(files.source(Path(path), given))]
     if (options.given or options.launch) and not any(source.rows for source in sources):
         raise WrongInput("--given and --launch speak of results of serving benchmarks: none of the files is one")
     needs_scipy()

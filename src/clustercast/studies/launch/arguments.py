@@ -6,6 +6,7 @@ commands, stays in the words as it is written ("$DATA_PATH", "$(hostname)").
 """
 
 import ast
+import itertools
 import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,6 +20,7 @@ from clustercast.errors import WrongInput
 MOST_STEPS: Final = 200_000  # of the scanner: a launch script has a few thousand
 MOST_EXPANDED: Final = 2**20  # characters that variables may grow to, all together
 MOST_NESTED: Final = 32
+MOST_SHELLS: Final = 3  # that are handed a text one inside the other
 MOST_SHOWN: Final = 64
 MOST_NAMED: Final = 4  # options in a note
 LARGEST: Final = 10**15
@@ -145,6 +147,8 @@ class _Reader:
         start, line = self.at, self.line
         words = fields(self.pieces())
         raw = self.text[start : self.at]
+        if not raw.strip("\\ \t") or (raw.isdigit() and self.text[self.at : self.at + 1] in ("<", ">")):
+            return []  # a blank after a backslash at a line's end; the number of a stream
         if not before:
             if raw in ("if", "case"):
                 self.branches.append(_Branch(raw, line))
@@ -209,13 +213,17 @@ class _Reader:
             self.say_skipped()
             return
         self.commands.append(tuple(words))
-        for place, word in enumerate(words):
-            handed = words[0].text == "eval" or (place and words[place - 1].text in ("-c", "-lc", "-ic"))
-            if handed and word.text.strip() and self.depth < 3:
+        if words[0].text == "eval" and len(words) > 1:
+            self.inner(Word(" ".join(word.text for word in words[1:]), words[1].line))
+            return
+        for before, word in itertools.pairwise(words):
+            if before.text in ("-c", "-lc", "-ic"):
                 self.inner(word)
 
     def inner(self, word: Word) -> None:
         """Read a text that another shell is given."""
+        if not word.text.strip() or self.depth >= MOST_SHELLS:
+            return
         self.grow(len(word.text))
         within = _Reader(word.text, self.path, word.line, steps=self.steps, grown=self.grown, depth=self.depth + 1)
         within.variables, within.arrays = dict(self.variables), set(self.arrays)
@@ -350,7 +358,7 @@ class _Reader:
             self.line += 1
             return [] if quoted else [_Piece(" ", self.line, quoted=False)] if self._begins() else []
         kept = "\\" if quoted and following not in '\\"$`' else ""
-        return [_Piece(kept + following, self.line, quoted=True)] if following.strip() or quoted else []
+        return [_Piece(kept + following, self.line, quoted=True)]
 
     def _begins(self) -> bool:
         """Whether the continued line begins with a blank, which ends the word."""

@@ -30,6 +30,7 @@ _VARIABLE: Final = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
 MOST_FILES: Final = 16  # that one script writes
 MOST_DRAFTS: Final = 64
 MOST_DIGITS: Final = 8
+MOST_LINE: Final = 4096  # characters of a line that may begin a here-document
 MOST_LENGTH: Final = 100_000_000  # tokens of a request
 MOST_YAML_BYTES: Final = 2**15  # of options: more takes a YAML reader longer than anybody waits
 
@@ -92,15 +93,18 @@ def written_files(text: str, script: Script) -> dict[str, tuple[str, int]]:
     if "<<" not in text:
         return found
     lines = text.split("\n")
-    for number, line in enumerate(lines, 1):
-        mark = _HERE.match(line) if "<<" in line and len(line) <= 4096 else None
-        name = mark and (mark["before"] or mark["after"])
-        if not mark or not name:
+    at = 0
+    while at < len(lines) and len(found) < MOST_FILES:
+        line = lines[at]
+        at += 1
+        mark = _HERE.match(line) if "<<" in line and len(line) <= MOST_LINE else None
+        if mark is None:
             continue
-        end = next((at for at in range(number, len(lines)) if lines[at].strip() == mark["end"]), len(lines))
-        found[_put_in(name.strip("\"'"), script)] = ("\n".join(lines[number:end]), number + 1)
-        if len(found) >= MOST_FILES:
-            break
+        end = next((place for place in range(at, len(lines)) if lines[place].strip() == mark["end"]), len(lines))
+        name = mark["before"] or mark["after"]
+        if name:
+            found[_put_in(name.strip("\"'"), script)] = ("\n".join(lines[at:end]), at + 1)
+        at = end + 1
     return found
 
 
@@ -111,7 +115,7 @@ def _put_in(name: str, script: Script) -> str:
         words = script.variables.get(found[1] or found[2])
         return words[0].text if words else found[0]
 
-    return _VARIABLE.sub(value, name[:4096])
+    return _VARIABLE.sub(value, name[:MOST_LINE])
 
 
 def option_file(name: str, command: Command, option: Option, path: Path) -> tuple[dict[str, Any], str, int]:
