@@ -478,7 +478,7 @@ def pools(
     decode_precision: str | None = None,
     prefill_plan: str = "",
     decode_plan: str = "",
-    engine: str = "vllm",
+    engine: str | None = None,
     prefill_engine: str | None = None,
     decode_engine: str | None = None,
     fabric: str | None = None,
@@ -490,6 +490,7 @@ def pools(
     settings: tuple[str, ...] = (),
     compare: bool = True,
     frontier: bool = False,
+    export: str | None = None,
     calibration: "str | Path | Sequence[str | Path]" = (),
 ) -> "Pools":
     """Prefill and decode in pools of their own, each on its own chip: the best split, and whether it pays.
@@ -503,6 +504,7 @@ def pools(
     settings    "prefill-chip.hbm_bandwidth=6TB/s", "decode-chip.price_rent=1.1USD/h", "fabric.oversubscription=2"
     compare     judge either chip alone too, in one pool and in two
     frontier    also the Pareto set of throughput per chip against speed per user
+    export      "vllm" or "sglang": `launch` of the answer is a launch file for either pool
 
     Raises errors.WrongInput and errors.NoAnswer.
 
@@ -514,15 +516,16 @@ def pools(
     from clustercast.studies.serving.pools import pools as apart
     from clustercast.studies.serving.split import PoolsAsked, Side, settings_of
 
+    usual = engine or "vllm"
     own = settings_of(tuple(settings), ("prefill-chip", "decode-chip"))
     asked = PoolsAsked(
         model=model,
         prefill=Side(
-            prefill_chip, prefill_count, prefill_plan, prefill_precision or precision, prefill_engine or engine,
+            prefill_chip, prefill_count, prefill_plan, prefill_precision or precision, prefill_engine or usual,
             prefill_fabric or fabric, own[0],
         ),
         decode=Side(
-            decode_chip, decode_count, decode_plan, decode_precision or precision, decode_engine or engine,
+            decode_chip, decode_count, decode_plan, decode_precision or precision, decode_engine or usual,
             decode_fabric or fabric, own[1],
         ),
         count=n_chips,
@@ -538,7 +541,12 @@ def pools(
         accepted_tokens=accepted_tokens,
     )  # fmt: skip
     with constants.using(calibration, settings):
-        return apart(asked, compare=compare, frontier=frontier)
+        if export is None:
+            return apart(asked, compare=compare, frontier=frontier)
+        from clustercast.studies.launch.serving import pools_apart
+
+        open_engines = not (engine or prefill_engine or decode_engine)
+        return pools_apart(asked, export, own_engines=open_engines, compare=compare, frontier=frontier)
 
 
 def size_train(

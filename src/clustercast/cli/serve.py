@@ -164,10 +164,12 @@ def serve(
     }
     if prefill_chip is not None or decode_chip is not None:
         one_pool = {"--chip": chip, "--concurrency": concurrency, "--plan": plan, "--simulate": simulate}
-        one_pool |= {"--launch": launch, "--export": export}
+        one_pool |= {"--launch": launch}
         pools.check(prefill_chip, decode_chip, one_pool)
-        asked |= of_pools | {"engine": engine or "vllm"}
+        asked |= of_pools | {"engine": engine, "export": export}
         apart = clustercast.pools(prefill_chip or "", decode_chip or "", model, n_chips=n_chips, **asked)  # type: ignore[arg-type]
+        if report.give_launches(apart.launch, out, as_json=json):
+            return
         report.show_served(apart, csv=csv, plot=plot, as_json=json)
         return
     if chip is None:
@@ -193,9 +195,6 @@ def serve(
         seed=options.whole("--seed", seed) or 0,
         **asked,  # type: ignore[arg-type]
     )
-    if result.launch is not None and out is None and not json:
-        report.show_launch(result.launch)
+    if report.give_launches(result.launch, out, as_json=json):
         return
-    if result.launch is not None and out is not None:
-        report.write_launch(result.launch, out)
     report.show_served(result, csv=csv, plot=plot, as_json=json)

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from clustercast.display import Notebook
+
 Scalar = float | int | str | bool | None
 
 
@@ -183,7 +185,7 @@ class Serving:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Notebook):
     """The whole answer. `as_dict` is the JSON of the stable interface; printing adds nothing."""
 
     chip: str

@@ -1,7 +1,7 @@
 """Results to look at: text for people, one JSON document for programs."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -210,6 +210,24 @@ def show_made(result: "Made", path: str, *, as_json: bool) -> None:
         new.write(result, path)
     else:
         show(result, as_json=as_json)
+
+
+def give_launches(launch: "str | Mapping[str, str] | None", out: str | None, *, as_json: bool) -> bool:
+    """Write the launch file of an answer, or those of its pools as NAME-prefill.sh and NAME-decode.sh.
+
+    Without a path they are printed, and nothing else is: true. Raises WrongInput.
+    """
+    from pathlib import PurePath
+
+    texts = {} if launch is None else {"": launch} if isinstance(launch, str) else launch
+    if out is None and texts and not as_json:
+        show_launch("\n".join(texts.values()))
+        return True
+    for role, text in texts.items():
+        path = PurePath(out or "")
+        if out is not None:
+            write_launch(text, str(path.with_name(f"{path.stem}-{role}{path.suffix}")) if role else out)
+    return False
 
 
 def write_rules(result: "RulesTable", path: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from clustercast import catalog
+from clustercast.display import Notebook
 from clustercast.errors import NoAnswer, WrongInput
 from clustercast.estimates import interval, job
 from clustercast.estimates.question import Asked, Question, fill
@@ -94,7 +95,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Notebook):
     """Every model on every chip, in the order of the question."""
 
     equal: str

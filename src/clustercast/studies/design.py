@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from clustercast import catalog, units
 from clustercast.catalog import ChipProfile, constants
 from clustercast.catalog.constants import Constant
+from clustercast.display import Notebook
 from clustercast.errors import NoAnswer, WrongInput
 from clustercast.estimates.question import Asked, Question, fill
 from clustercast.estimates.result import Assumption
@@ -194,7 +195,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Design:
+class Design(Notebook):
     """The best chip within the limits, the curve, and what each bound costs."""
 
     model: str

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from clustercast import catalog, units
 from clustercast.catalog import constants
+from clustercast.display import Notebook
 from clustercast.errors import WrongInput
 from clustercast.estimates.interval import MEASURED, evidence_of
 from clustercast.estimates.job import bought, meter_w, rent
@@ -85,7 +86,7 @@ class Total:
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
+class Fleet(Notebook):
     """The fleet in equivalents of the reference, side by side."""
 
     reference: str

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from clustercast import records
+from clustercast.display import Notebook
 from clustercast.errors import NoAnswer, WrongInput
 from clustercast.estimates import calibration, job, training
 from clustercast.estimates.question import Asked, Question, fill
@@ -34,7 +35,7 @@ class RankedPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class PlanRanking:
+class PlanRanking(Notebook):
     """The fastest plans in order, the exact Pareto set of speed against memory, and what the search looked at."""
 
     chip: str

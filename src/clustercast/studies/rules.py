@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from clustercast import catalog, units
 from clustercast.catalog import ChipProfile, constants
 from clustercast.catalog.quantity import Quantity
+from clustercast.display import Notebook
 from clustercast.errors import WrongInput
 from clustercast.physics.job import performance_density, total_processing_performance
 
@@ -89,7 +90,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class RulesResult:
+class RulesResult(Notebook):
     """What the rules measure of a chip, and the verdict of every rule in force on a day."""
 
     chip: str
@@ -123,7 +124,7 @@ class RulesResult:
 
 
 @dataclass(frozen=True, slots=True)
-class RulesTable:
+class RulesTable(Notebook):
     """Every chip of the catalogue on one day."""
 
     on: str
@@ -150,7 +151,7 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class RulesHistory:
+class RulesHistory(Notebook):
     """Every dated rule and event, and what each rule says of one chip."""
 
     chip: str

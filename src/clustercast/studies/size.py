@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
 from clustercast.catalog import constants
+from clustercast.display import Notebook
 from clustercast.errors import NoAnswer, Number, WrongInput
 from clustercast.estimates import interval, job, training
 from clustercast.estimates.question import MOST_CHIPS, Asked, Question, fill
@@ -108,7 +109,7 @@ class Sized:
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class Size(Notebook):
     """The fewest chips of each type, in the order of the question."""
 
     purpose: str  # train, serve

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from clustercast.catalog import record as shipped
+from clustercast.display import Notebook
 from clustercast.errors import ClustercastError, WrongInput
 from clustercast.studies.logs import results
 from clustercast.studies.record import door, numbers, serving, training
@@ -72,7 +73,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Validation:
+class Validation(Notebook):
     """Every row of the files in order, and the summary by group."""
 
     rows: tuple[Judged, ...]

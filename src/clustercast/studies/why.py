@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import Any, Final
 
 from clustercast import records
+from clustercast.display import Notebook
 from clustercast.errors import NoAnswer, WrongInput
 from clustercast.estimates import serving, training
 from clustercast.estimates.elasticity import NAMES, RESOURCES, bound, improved, improved_serving
@@ -60,7 +61,7 @@ class JobWhy:
 
 
 @dataclass(frozen=True, slots=True)
-class Why:
+class Why(Notebook):
     """The answer for every job that the chip can do."""
 
     chip: str

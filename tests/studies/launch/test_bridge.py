@@ -85,6 +85,49 @@ def test_the_deepseek_v3_performance_configuration_says_what_its_text_says() -> 
     assert read(launch_samples.BRIDGE_DEEPSEEK, name="DEEPSEEK_V3_H100_V2").global_batch == 16384
 
 
+NEMO = """
+import nemo_run as run
+
+def trainer(
+    tensor_parallelism: int = 4,
+    pipeline_parallelism: int = 4,
+    virtual_pipeline_parallelism: int | None = 5,
+    context_parallelism: int = 2,
+    sequence_parallelism: bool = True,
+    num_nodes: int = 4,
+    num_gpus_per_node: int = 8,
+    max_steps: int = 1168251,
+):
+    strategy = run.Config(
+        nl.MegatronStrategy,
+        tensor_model_parallel_size=tensor_parallelism,
+        pipeline_model_parallel_size=pipeline_parallelism,
+        virtual_pipeline_model_parallel_size=virtual_pipeline_parallelism,
+        context_parallel_size=context_parallelism,
+        sequence_parallel=sequence_parallelism,
+        ddp=run.Config(DistributedDataParallelConfig, overlap_grad_reduce=True),
+    )
+    return run.Config(nl.Trainer, devices=num_gpus_per_node, max_steps=max_steps, num_nodes=num_nodes)
+
+def pretrain_recipe(num_nodes: int = 1):
+    return run.Partial(
+        pretrain,
+        trainer=trainer(num_nodes=8),
+        data=run.Config(MockDataModule, seq_length=8192, global_batch_size=512, micro_batch_size=1),
+        plugins=bf16_with_fp8_current_scaling_mixed(),
+    )
+"""
+
+
+def test_a_nemo_recipe_says_what_its_parameters_say() -> None:
+    # the form of NVIDIA/NeMo, nemo/collections/llm/recipes/llama3_70b.py (2.x): TP 4, PP 4, VPP 5, CP 2, SP
+    found = read(NEMO, name="pretrain_recipe")
+    wanted = {"tp": 4, "pp": 4, "vpp": 5, "cp": 2, "dp": 2, "micro_batch": 1, "sequence_parallel": 1, "dp_overlap": 1}
+    assert wanted.items() <= found.plan.items()
+    assert (found.n_chips, found.global_batch, found.seq_len, found.precision) == (64, 512, 8192, "fp8")
+    assert found.tokens == 1168251 * 512 * 8192
+
+
 def test_overrides_in_yaml_say_what_they_say() -> None:
     # the numbers of Llama 3.1 405B on 1,024 H100: scripts/performance/configs/llama31/llama31_405b_llm_pretrain.yaml
     # of NVIDIA-NeMo/Megatron-Bridge at 0cfe9a4

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from command_line import Cli
 from serving_launches import file_in
 
 import clustercast
@@ -100,7 +99,7 @@ def test_memory_that_the_weights_leave_becomes_a_share_of_the_chip(tmp_path: Pat
 
 def test_requests_longer_than_the_server_takes_are_refused(tmp_path: Path) -> None:
     path = file_in(tmp_path, "launch.sh", VLLM)
-    with pytest.raises(WrongInput, match=r"tokens of 40,000|of 40,000 tokens are longer than .*:8 allows \(16,384\)"):
+    with pytest.raises(WrongInput, match=r"of 40,000 tokens are longer than .*:7 allows \(16,384\)"):
         clustercast.serve("h200", launch=path, input_len=36_000, output_len=4_000)
 
 
@@ -143,41 +142,31 @@ def test_a_name_that_would_end_a_comment_does_not(tmp_path: Path) -> None:
     assert "# question: x rm -rf y [31m" in text.splitlines()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "status", "said"),
-    [
-        (("--export", "vlm"), 2, "error: --export: unknown serving tool 'vlm'\nhint: did you mean vllm?"),
-        (
-            ("--export", "vllm", "--engine", "sglang"),
-            2,
-            "error: --export vllm: the answer is for sglang\nhint: --engine vllm",
-        ),
-        (("--out", "x.sh"), 2, "error: --out needs --export\nhint: --export vllm"),
-        (
-            ("--precision", "mxfp8", "--chip", "b200", "--export", "tensorrt-llm"),
-            2,
-            "error: --export tensorrt-llm: it has no mxfp8",
-        ),
-    ],
-)
-def test_a_wrong_export_is_told_in_one_line(cli: Cli, arguments: tuple[str, ...], status: int, said: str) -> None:
-    done = cli("serve", "--chip", "h100", "--model", "llama-3.1-8b", "--count", "1", *arguments)
-    assert done.status == status
-    assert said in done.err
+@pytest.mark.parametrize("tool", ["vllm", "sglang"])
+def test_pools_apart_are_two_files_that_know_which_they_are(tool: str) -> None:
+    asked = {"n_chips": 16, "input_len": 2000, "output_len": 500, "compare": False}
+    done = clustercast.pools("h100", "h20", "llama-3.1-70b", export=tool, **asked)  # type: ignore[arg-type]
+    assert done.launch is not None
+    for role, pool in (("prefill", done.prefill), ("decode", done.decode)):
+        read = serving.read_text(done.launch[role], Path("launch.sh"))
+        assert (read.tool, read.role, read.model, read.n_chips) == (
+            tool,
+            role,
+            "llama-3.1-70b",
+            pool.plan["chips"] * pool.replicas,
+        )
+        assert all(read.plan[name] == pool.plan[name] for name in ("tp", "pp", "attention_dp"))
+        assert "# command: clustercast serve --prefill-chip h100 " in done.launch[role]
 
 
-def test_the_command_line_writes_the_file_whole_and_prints_the_answer(cli: Cli, tmp_path: Path) -> None:
-    path = tmp_path / "serve.sh"
-    small = ("serve", "--chip", "h100", "--model", "llama-3.1-8b", "--count", "1", "--isl", "1k", "--osl", "100")
-    done = cli(*small, "--export", "vllm", "--out", str(path))
-    assert (done.status, done.err) == (0, "")
-    assert path.read_text(encoding="utf-8") == cli(*small, "--export", "vllm").out
-    assert cli(*small, "--export", "vllm", "--json").document["launch"] == path.read_text(encoding="utf-8")
-    assert [each.name for each in tmp_path.iterdir()] == ["serve.sh"]
-    again = cli("serve", "--chip", "h100", "--launch", str(path), "--isl", "1k", "--osl", "100", "--json").document
-    assert again["plan"]["tp"] == 1
+def test_one_pool_of_two_is_refused_where_a_server_cannot_be_told() -> None:
+    with pytest.raises(
+        WrongInput, match="--export tensorrt-llm: it has no option that makes a server one of two pools"
+    ):
+        clustercast.pools("h100", "h20", "llama-3.1-70b", n_chips=16, export="tensorrt-llm")
 
 
-def test_without_a_model_and_a_launch_there_is_no_question(cli: Cli) -> None:
-    done = cli("serve", "--chip", "h100")
-    assert (done.status, done.err) == (2, "error: --model is missing\nhint: or --launch FILE\n")
+def test_half_of_two_pools_is_answered_with_a_warning(tmp_path: Path) -> None:
+    path = file_in(tmp_path, "launch.sh", "sglang serve --model-path Qwen/Qwen3-8B --disaggregation-mode decode\n")
+    done = clustercast.serve("h100", launch=path, concurrency=8, input_len=100, output_len=100)
+    assert "it starts the decode half of two pools: answered as if it did both" in done.warnings[-1]

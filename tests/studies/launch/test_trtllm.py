@@ -142,6 +142,7 @@ WORDS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(text=broken(tuple(each[1] for each in PUBLISHED + OPTIONS), WORDS))
 def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
     assert told(trtllm.read, text).isprintable()

@@ -165,6 +165,7 @@ WORDS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(text=broken((*(each[1] for each in PUBLISHED), LLAMA, LLAMA_YAML), WORDS))
 def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
     message = told(vllm.read, text)

@@ -1,13 +1,13 @@
 """A file of `clustercast measure` as the tables and documents that the other readers take."""
 
 import json
-import math
 from typing import Any, Final
 
 from clustercast.studies.calibrate.files import COLLECTIVES, MATMULS, MEASURED, Source, document_of
 from clustercast.studies.calibrate.nccl import OPERATIONS, bus_ratio
 
 MOST_POINTS: Final = 100_000
+MOST_S: Final = 1e6
 
 
 def parts(found: Source) -> list[Source]:
@@ -46,8 +46,7 @@ def _point(found: Source, place: int, point: Any) -> tuple[str, dict[str, Any], 
         raise found.wrong(f"points.{place}: expected a mapping with a kind")
     kind, seconds, shape = point["kind"], point.get("seconds"), point.get("shape")
     wanted = ("m", "n", "k") if kind == "matmul" else ("bytes",) if kind in OPERATIONS else ()
-    timed = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and 0.0 < seconds < 1e6
-    if not timed or not math.isfinite(seconds):
+    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not 0.0 < seconds < MOST_S:
         raise found.wrong(f"points.{place}.seconds: expected a positive number, got {str(seconds)[:40]!r}")
     if not isinstance(shape, dict) or any(type(shape.get(name)) is not int for name in wanted):
         raise found.wrong(f"points.{place}.shape: expected whole numbers {', '.join(wanted)}")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from clustercast import __version__, catalog
 from clustercast.catalog import ChipProfile, overlay
+from clustercast.display import Notebook
 from clustercast.errors import NoAnswer, WrongInput
 from clustercast.studies.calibrate import collectives, files, matmuls, measured, nccl, refusals, serving, steps
 from clustercast.studies.calibrate.belonging import Covers, Task
@@ -84,7 +85,7 @@ class PartResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Calibrated:
+class Calibrated(Notebook):
     """Everything that one calibration found, and where it was written."""
 
     parts: tuple[PartResult, ...]

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
+from clustercast.display import Notebook
 from clustercast.studies.logs.steady import Steady
 
 NORMAL: Final = "normal"
@@ -74,7 +75,7 @@ class Printed:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class Check(Notebook):
     """The whole answer."""
 
     kind: str  # training, collectives, serving

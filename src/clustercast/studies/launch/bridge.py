@@ -165,7 +165,7 @@ def understand(settings: dict[str, literals.Setting], path: Path) -> TrainingLau
     options = Options((), path, _options(settings))
     mixed = _mixed(settings, path)
     if mixed is not None:
-        line = next(each.line for place, each in settings.items() if "precision" in place)
+        line = next((each.line for place, each in settings.items() if "precision" in place), 1)
         given = [Option(text.partition("=")[0], tuple(text.split("=")[1:]), line) for text in _MIXED_OPTIONS[mixed]]
         for option in given:
             options.given.setdefault(option.name, option)
@@ -225,7 +225,10 @@ def _mixed(settings: dict[str, literals.Setting], path: Path) -> str | None:
                     line=found.line,
                 )  # fmt: skip
             return known[found.value]
+    named = {each: recipe for recipe, each in MIXED.items()}
     for place, found in settings.items():
+        if place.endswith("()") and str(found.value).rpartition(".")[2] in named:
+            return named[str(found.value).rpartition(".")[2]]
         if place.rpartition(".")[2] == "precision" and str(found.value).partition("-")[0] in _PLAIN:
             return _PLAIN[str(found.value).partition("-")[0]]
     return None
@@ -249,7 +252,7 @@ def _chips(settings: dict[str, literals.Setting]) -> int | None:
 
 
 def _number(settings: dict[str, literals.Setting], names: Sequence[str]) -> int | None:
-    for place, (value, _) in settings.items():
+    for place, (value, _) in reversed(settings.items()):
         if place.rpartition(".")[2].lower() in names and type(value) is int and 0 < value <= megatron.MOST_CHIPS:
             return value
     return None

@@ -5,7 +5,7 @@ last part, without the words that say how it was tuned or quantised. Nothing is 
 """
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -16,6 +16,8 @@ from clustercast.errors import ClustercastError, WrongInput
 
 _SOURCE: Final = re.compile(rb"config\.json of ([A-Za-z0-9_.-]{1,64}/[A-Za-z0-9_.-]{1,96}) on Hugging Face")
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}/[A-Za-z0-9_.-]{1,128}")
+
+MOST_KEPT: Final = 512  # names that were looked up
 
 # Last words of a repository's name that say in which format its weights are.
 PRECISION_WORDS: Final = {
@@ -82,6 +84,7 @@ def checkpoint(name: str, beside: Path | None = None) -> Checkpoint:
     return Checkpoint(model, precision or PUBLISHED_IN.get(model))
 
 
+@lru_cache(maxsize=MOST_KEPT)
 def published_in(model: str) -> str:
     """The recipe of the weights that a model of the catalogue is published with."""
     return PUBLISHED_IN.get(model) or catalog.find_model(model).precision
@@ -128,6 +131,7 @@ def _by_repository() -> dict[str, str]:
     return {name.lower(): model for name, model in _published().items()}
 
 
+@lru_cache(maxsize=MOST_KEPT)
 def _known(name: str) -> str:
     """The catalogue's name of a model, or nothing."""
     if NAME.fullmatch(name) is None:

@@ -111,6 +111,7 @@ class _Reader:
         made = Config(name, function.lineno)
         self.found[name] = made
         outer = dict(self.names)
+        self.names |= self.defaults(function)
         for node in _statements(function.body):
             if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
                 for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
@@ -126,6 +127,14 @@ class _Reader:
                 self.call(node.value, "", made, depth)
         self.names = outer
         return made
+
+    def defaults(self, function: ast.FunctionDef) -> dict[str, Value]:
+        """What the parameters of a function stand for where nobody says otherwise."""
+        given = function.args
+        pairs = [*zip(given.args[len(given.args) - len(given.defaults) :], given.defaults, strict=True)]
+        pairs += [(name, value) for name, value in zip(given.kwonlyargs, given.kw_defaults, strict=True) if value]
+        known = ((name.arg, self.literal(value)) for name, value in pairs)
+        return {name: value for name, value in known if not isinstance(value, _Unknown)}
 
     def attribute(self, target: ast.Attribute, value: ast.expr, into: Config, depth: int) -> None:
         """`config.a.b = value`."""

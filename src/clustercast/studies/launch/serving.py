@@ -18,8 +18,10 @@ from clustercast.physics.serving import serving_weights_bytes
 from clustercast.records import ServingPlan
 from clustercast.studies.launch import commands, scripts, sglang, trtllm, vllm
 from clustercast.studies.launch.launch import ServingLaunch
+from clustercast.studies.serving.pools import Pool, Pools, pools
 from clustercast.studies.serving.question import ServeAsked, fill_serve, parse_plan
 from clustercast.studies.serving.result import ServeResult, serve
+from clustercast.studies.serving.split import PoolsAsked, Side
 
 
 class Tool(NamedTuple):
@@ -205,7 +207,10 @@ def answered(launch: ServingLaunch, done: ServeResult) -> ServeResult:
         )
     said = Assumption("launch", launch.file, "given", f"read as a {launch.tool} launch file")
     notes = tuple(Assumption("launch", note, "given", launch.file) for note in launch.notes)
-    return replace(done, assumptions=(*done.assumptions, said, *notes), warnings=(*done.warnings, *launch.warnings))
+    warnings = [*launch.warnings]
+    if launch.role:
+        warnings.append(f"{launch.file}: it starts the {launch.role} half of two pools: answered as if it did both")
+    return replace(done, assumptions=(*done.assumptions, said, *notes), warnings=(*done.warnings, *warnings))
 
 
 def served(
@@ -225,8 +230,9 @@ def served(
     Raises WrongInput for files and options that are wrong; NoAnswer as `serve` does.
     """
     tool = None if export is None else tool_named(export)
-    if own_engine and tool is not None:
-        asked = replace(asked, engine=ENGINES[tool])
+    if tool is not None:
+        asked = replace(asked, engine=ENGINES[tool] if own_engine else asked.engine)
+        _check_engine(tool, asked.engine)
     read = None if launch is None else read_serving(launch, asked.model or None)
     if read is not None:
         asked = asked_with(read, asked, own_engine=own_engine)
@@ -243,8 +249,7 @@ def served(
 
 def launch_of(tool: str, asked: ServeAsked, done: ServeResult) -> ServingLaunch:
     """The setup of an answer as a launch of a tool, before anything is refused."""
-    if done.engine.partition("-")[0] != ENGINES[tool]:
-        raise WrongInput(f"--export {tool}: the answer is for {done.engine}", hint=f"--engine {ENGINES[tool]}")
+    _check_engine(tool, done.engine)
     record = engines.with_settings(engines.engine(done.engine), asked.settings).record
     plan = {name: int(done.plan[name]) for name in (*ServingPlan._fields, "replicas")}
     ranks = plan["attention_dp"]
@@ -302,6 +307,68 @@ def header(tool: str, asked: ServeAsked, done: ServeResult) -> tuple[str, ...]:
     )
 
 
+def pools_apart(
+    asked: PoolsAsked, export: str, *, own_engines: bool, compare: bool = True, frontier: bool = False
+) -> Pools:
+    """The answer of pools apart with a launch file for each of them.
+
+    own_engines  nobody named an engine for either pool
+
+    Raises WrongInput, by its name, for what the tool lacks.
+    """
+    tool = tool_named(export)
+    if tool == trtllm.TOOL:
+        scripts.refuse(tool, "option that makes a server one of two pools", "vllm and sglang have one")
+    if own_engines:
+        engine = ENGINES[tool]
+        prefill, decode = replace(asked.prefill, engine=engine), replace(asked.decode, engine=engine)
+        asked = replace(asked, prefill=prefill, decode=decode)
+    for side in (asked.prefill, asked.decode):
+        _check_engine(tool, side.engine)
+    done = pools(asked, compare=compare, frontier=frontier)
+    both = {"prefill": (asked.prefill, done.prefill), "decode": (asked.decode, done.decode)}
+    texts = {role: _pool_file(tool, asked, done, role, *each) for role, each in both.items()}
+    return replace(done, export=tool, launch=texts)
+
+
+def _pool_file(tool: str, asked: PoolsAsked, done: Pools, role: str, side: Side, pool: Pool) -> str:
+    """The launch file of one pool."""
+    record = engines.with_settings(engines.engine(pool.engine), side.settings).record
+    ranks = pool.plan["attention_dp"]
+    launch = ServingLaunch(
+        tool=tool,
+        file="the answer of serve",
+        model=asked.model if user_file(asked.model) else done.model,
+        plan={name: int(pool.plan[name]) for name in ServingPlan._fields} | {"replicas": pool.replicas},
+        n_chips=pool.count,
+        precision=pool.precision,
+        max_batch=max(1, int(pool.slots_per_replica) // ranks) * ranks,
+        chunk_tokens=pool.plan.get("chunk"),
+        memory_fraction=round(record.memory_fraction, 3),
+        n_drafts=asked.n_drafts,
+        prefix_cache=True if asked.hit_fraction > 0.0 else None,
+        role=role,
+    )
+    head = (
+        f"question: the {role} pool of {done.model_name} in {pool.precision}, {done.input_len:,} tokens in and "
+        f"{done.output_len:,} out, {done.requests_per_s:.4g} requests/s",
+        f"command: {_pools_command(tool, asked)}",
+        f"one server: {pool.plan['chips']:,} x {pool.chip_name}; plan {pool.plan_text}; {pool.replicas} of them",
+        f"expected of both pools: TTFT {done.ttft_ms:.0f} ms ({done.ttft_ms_low:.0f} to {done.ttft_ms_high:.0f}), TPOT "
+        f"{done.tpot_ms:.2f} ms ({done.tpot_ms_low:.2f} to {done.tpot_ms_high:.2f}), "
+        f"{done.output_tokens_per_s:,.0f} output tokens/s",
+        f"a router that sends a prompt to a prefill server and its cache to a decode server is {tool}'s own",
+    )
+    domain = catalog.find_fabric(pool.fabric).scale_up.n_chips
+    return TOOLS[tool].write(launch, head, min(domain, scripts.NODE_CHIPS))
+
+
+def _check_engine(tool: str, engine: str) -> None:
+    """Refuse to write a file of a tool for what another engine was asked for. Raises WrongInput."""
+    if engine.partition("-")[0] != ENGINES[tool]:
+        raise WrongInput(f"--export {tool}: the answer is for {engine}", hint=f"--engine {ENGINES[tool]}")
+
+
 # Fields of a question and the options that give them.
 _OPTIONS: Final = {
     "chip": "--chip", "model": "--model", "n_chips": "--count", "input_len": "--isl", "output_len": "--osl",
@@ -317,17 +384,40 @@ def command(tool: str, asked: ServeAsked) -> str:
     >>> command("vllm", ServeAsked("h100", "llama-3.1-8b", 8, input_len="4k", tpot_s=0.05))
     'clustercast serve --chip h100 --model llama-3.1-8b --count 8 --isl 4k --engine vllm --tpot 50ms --export vllm'
     """
-    words = ["clustercast", "serve"]
-    for name, option in _OPTIONS.items():
-        value = getattr(asked, name)
-        if value not in (None, ""):
-            words += [option, f"{value:.15g}" if isinstance(value, float) else str(value)]
-    for name, option in (("ttft_s", "--ttft"), ("tpot_s", "--tpot")):
-        seconds = getattr(asked, name)
-        if seconds is not None:
-            words += [option, f"{1e3 * seconds:.15g}ms"]
-    if asked.hit_fraction > 0.0:
-        words += ["--prefix-hit", f"{asked.hit_fraction:.15g}"]
+    words = _words(_OPTIONS, asked) + _objectives(asked)
     for setting in asked.settings:
         words += ["--set", setting]
-    return shlex.join([*words, "--export", tool])
+    return shlex.join(["clustercast", "serve", *words, "--export", tool])
+
+
+def _pools_command(tool: str, asked: PoolsAsked) -> str:
+    """The same of pools apart."""
+    words = []
+    for role, side in (("prefill", asked.prefill), ("decode", asked.decode)):
+        words += _words({name: f"--{role}-{name}" for name in _OF_SIDE}, side)
+    words += _words(_OPTIONS | {"count": "--count"}, asked) + _objectives(asked)
+    for role, side in (("prefill", asked.prefill), ("decode", asked.decode)):
+        for setting in side.settings:
+            words += ["--set", f"{role}-{setting}" if setting.startswith("chip.") else setting]
+    return shlex.join(["clustercast", "serve", *words, "--export", tool])
+
+
+_OF_SIDE: Final = ("chip", "count", "plan", "precision", "engine", "fabric")
+
+
+def _words(named: Mapping[str, str], asked: object) -> list[str]:
+    """The options of the fields that are given."""
+    words = []
+    for name, option in named.items():
+        value = getattr(asked, name, None)
+        if value not in (None, ""):
+            words += [option, f"{value:.15g}" if isinstance(value, float) else str(value)]
+    return words
+
+
+def _objectives(asked: ServeAsked | PoolsAsked) -> list[str]:
+    """The options with a unit."""
+    words = []
+    for option, seconds in (("--ttft", asked.ttft_s), ("--tpot", asked.tpot_s)):
+        words += [] if seconds is None else [option, f"{1e3 * seconds:.15g}ms"]
+    return words + (["--prefix-hit", f"{asked.hit_fraction:.15g}"] if asked.hit_fraction > 0.0 else [])

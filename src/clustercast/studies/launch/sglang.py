@@ -128,7 +128,7 @@ def launch_of(options: Options, command: Command, path: Path, model: str | None,
         n_drafts=_drafts(options),
         prefix_cache=False if options.flag("--disable-radix-cache") else None,
         engine=_engine(options, attention_dp) if all_to_all else None,
-        role=options.one_of(("null", "prefill", "decode"), "--disaggregation-mode") or "",
+        role=(options.one_of(("null", "prefill", "decode"), "--disaggregation-mode") or "").replace("null", ""),
         warnings=commands.not_modelled(options, NOT_MODELLED),
         notes=(*notes, *options.notes()),
         where={
@@ -245,6 +245,8 @@ def _limits(launch: ServingLaunch, ranks: int) -> list[tuple[str, object]]:
         lines.append(("--context-length", launch.max_len))
     if launch.memory_fraction is not None:
         lines.append(("--mem-fraction-static", f"{launch.memory_fraction:g}"))
+    if launch.role:
+        lines.append(("--disaggregation-mode", launch.role))
     if launch.prefix_cache is False:
         lines.append(("--disable-radix-cache", ""))
     if launch.n_drafts:

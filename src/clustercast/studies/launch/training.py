@@ -245,7 +245,7 @@ def export_training(tool: str, asked: Asked, ranking: PlanRanking) -> str:
     Raises WrongInput for an unknown tool, and for what the tool lacks, with the field of the plan.
     """
     chosen = tool_of("--export", tool)
-    question = fill(asked)
+    question = fill(replace(asked, stack=stack_of(asked, chosen)))
     best = ranking.plans[0]
     plan = plan_of(best.plan_text)
     lines = header(chosen, asked, question, best.plan_text, best.days)
@@ -270,7 +270,8 @@ def header(tool: Tool, asked: Asked, question: Question, said: str, days: float)
     lines = [
         f"{tool.name}@{tool.version}, written by clustercast {__version__}",
         f"question: {question.model.name} on {question.n_chips} x {question.chip.name}, {question.tokens:.6g} tokens "
-        f"in batches of {question.job.global_batch} x {question.job.seq_len}, {question.precision}",
+        f"in batches of {question.job.global_batch} x {question.job.seq_len}, {question.precision}, "
+        f"software {question.stack.name}",
         f"plan: {said}",
         f"expected: {days:.4g} days",
         f"command: {command(asked, tool.name)}",

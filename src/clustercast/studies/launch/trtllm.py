@@ -218,6 +218,8 @@ def write(launch: ServingLaunch, header: Sequence[str] = (), node_chips: int = s
         what = f"tp={plan['tp']},attention_dp={ranks}"
         hint = "attention is whole on every rank (tp=1) or cut over all (attention_dp=1)" if mixture else "use replicas"
         scripts.refuse(TOOL, what, hint)
+    if launch.role:
+        scripts.refuse(TOOL, f"option that makes a server {launch.role} alone", "vllm and sglang have one")
     weights = scripts.weights(launch, TOOL, {}, RUNS)
     server = scripts.server_of(plan, node_chips, own_replicas=False)
     lines: list[tuple[str, object]] = [("--tp_size", plan["tp"] * ranks), ("--pp_size", plan["pp"])]

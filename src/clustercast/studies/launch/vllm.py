@@ -55,8 +55,8 @@ NOT_MODELLED: Final = {
     "--enable-lora": "adapters beside the model",
     "--enable-dbo": "two micro-batches that overlap",
     "--enable-eplb": "experts that move between ranks",
-    "--kv-transfer-config": "a cache that comes from or goes to another server",
 }
+ROLES: Final = {"prefill": "kv_producer", "decode": "kv_consumer"}
 REFUSED: Final = ("--decode-context-parallel-size", "-dcp", "--prefill-context-parallel-size", "-pcp")
 
 
@@ -131,6 +131,7 @@ def launch_of(options: Options, command: Command, path: Path, model: str | None,
         max_len=commands.length(options, "--max-model-len"),
         n_drafts=_drafts(options),
         prefix_cache=prefix,
+        role=_role(options),
         warnings=commands.not_modelled(options, NOT_MODELLED),
         notes=(*notes, *options.notes()),
         where={
@@ -152,6 +153,12 @@ def launch_of(options: Options, command: Command, path: Path, model: str | None,
             "max_len": options.where("--max-model-len"),
         },
     )
+
+
+def _role(options: Options) -> str:
+    """Whether the server only makes caches or only takes them; those that do both are one pool."""
+    transfer = commands.json_of(options, "--kv-transfer-config") or {}
+    return {role: name for name, role in ROLES.items()}.get(str(transfer.get("kv_role")), "")
 
 
 def _drafts(options: Options) -> float | None:
@@ -220,6 +227,10 @@ def _limits(launch: ServingLaunch, attention_dp: int) -> list[tuple[str, object]
         lines.append(("--gpu-memory-utilization", f"{launch.memory_fraction:g}"))
     if launch.prefix_cache is not None:
         lines.append(("--enable-prefix-caching" if launch.prefix_cache else "--no-enable-prefix-caching", ""))
+    if launch.role:
+        lines.append(
+            ("--kv-transfer-config", json.dumps({"kv_connector": "NixlConnector", "kv_role": ROLES[launch.role]}))
+        )
     if launch.n_drafts:
         spec = {"method": "mtp", "num_speculative_tokens": scripts.own_drafts(launch, TOOL)}
         lines.append(("--speculative-config", json.dumps(spec)))

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from clustercast.display import Notebook
+
 SCHEMA: Final = "clustercast.measure/1"
 
 
@@ -32,7 +34,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Measurement:
+class Measurement(Notebook):
     """All points of one run."""
 
     device: str

@@ -3,6 +3,7 @@
 PyTorch is an extra and is imported by name, so that this file can be read where it is not installed.
 """
 
+import contextlib
 import importlib
 import os
 import time
@@ -28,15 +29,13 @@ def torch_module() -> Any:
 
 
 def accelerator() -> str | None:
-    """The kind of accelerator that PyTorch sees: cuda (also ROCm), npu, xpu; None where there is none, or no PyTorch."""
+    """The kind of accelerator that PyTorch sees: cuda (also ROCm), npu, xpu; None without one, or without PyTorch."""
     try:
         torch = importlib.import_module("torch")
     except ImportError:
         return None
-    try:
+    with contextlib.suppress(ImportError):
         importlib.import_module("torch_npu")
-    except ImportError:
-        pass
     for kind in ("cuda", "npu", "xpu"):
         module = getattr(torch, kind, None)
         if module is not None and module.is_available():
@@ -51,9 +50,9 @@ class TorchDevice:
         torch = torch_module()
         self.torch = torch
         self.kind = kind
-        self.module = getattr(torch, kind, None)
-        if kind != "cpu" and (self.module is None or not self.module.is_available()):
+        if kind != "cpu" and (not hasattr(torch, kind) or not getattr(torch, kind).is_available()):
             raise WrongInput(f"--device {kind}: PyTorch sees no such device", hint="--device cpu measures this machine")
+        self.module: Any = getattr(torch, kind)
         self.is_small = kind == "cpu"
         self.memory_bytes: float | None = None
         self.name = "CPU"

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from clustercast.catalog.find import NAME
+from clustercast.display import Notebook
 from clustercast.errors import WrongInput
 
 _LONGEST: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class Made(Notebook):
     """The text of a new chip or model file, what it says in short, and what deserves a second look."""
 
     kind: str  # chip or model

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from clustercast.display import Notebook
+
 SCHEMA: Final = "clustercast.query/1"
 QUESTIONS_SCHEMA: Final = "clustercast.questions/1"
 
@@ -29,7 +31,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class QueryResult:
+class QueryResult(Notebook):
     """An answer: its first rows, how many there are, and where they come from."""
 
     title: str
@@ -114,7 +116,7 @@ class Sink(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Questions:
+class Questions(Notebook):
     """What a sweep can be asked: its columns and the ready-made questions."""
 
     title: str

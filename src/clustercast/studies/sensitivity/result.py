@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from clustercast.display import Notebook
+
 SCHEMA: Final = "clustercast.sensitivity/1"
 TORNADO: Final = "tornado"
 MORRIS: Final = "morris"
@@ -105,7 +107,7 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Sensitivity:
+class Sensitivity(Notebook):
     """The whole study."""
 
     method: str

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, NamedTuple
 
 from clustercast import records
+from clustercast.display import Notebook
 from clustercast.errors import NoAnswer, WrongInput
 from clustercast.estimates import interval
 from clustercast.estimates.elasticity import STEP, improved_serving
@@ -121,7 +122,7 @@ class Crossing:
 
 
 @dataclass(frozen=True, slots=True)
-class Crossover:
+class Crossover(Notebook):
     """The map of two chips for one model."""
 
     chip: str

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from clustercast import records
 from clustercast.catalog import constants
+from clustercast.display import Notebook
 from clustercast.errors import NoAnswer
 from clustercast.estimates import interval
 from clustercast.estimates.elasticity import elasticity, improved_serving, limiting
@@ -133,7 +134,7 @@ class PoolsPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Pools:
+class Pools(Notebook):
     """Two pools in their steady state under arrivals at random."""
 
     model: str
@@ -182,6 +183,8 @@ class Pools:
     n_considered: int
     assumptions: tuple[Assumption, ...]
     warnings: tuple[str, ...]
+    export: str | None = None  # the tool that `launch` is for
+    launch: dict[str, str] | None = None  # a launch file of the prefill and one of the decode pool
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON document of `serve --json` with pools apart."""

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from clustercast import records, units
 from clustercast.catalog import constants
+from clustercast.display import Notebook
 from clustercast.errors import NoAnswer, Number
 from clustercast.estimates import interval
 from clustercast.estimates.elasticity import elasticity, improved_serving, limiting
@@ -94,7 +95,7 @@ class Simulation:
 
 
 @dataclass(frozen=True, slots=True)
-class ServeResult:
+class ServeResult(Notebook):
     """Serving in its steady state. Times are means over requests unless a percentile is named."""
 
     chip: str

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from clustercast.display import Notebook
+
 SCHEMA: Final = "clustercast.sweep/1"
 
 RUN: Final = "run"
@@ -50,7 +52,7 @@ class Damage:
 
 
 @dataclass(frozen=True, slots=True)
-class SweepResult:
+class SweepResult(Notebook):
     """What `clustercast.sweep` did with a study and its folder."""
 
     action: str  # run, planned, verified
