@@ -13,7 +13,8 @@ from clustercast.report import files, terminal
 from clustercast.report.layout import GAP, WIDTH, Block, Line, Table, short, wrap
 from clustercast.report.text import counted
 from clustercast.studies.query import QueryResult, Questions
-from clustercast.studies.query.columns import TIMES
+from clustercast.studies.query.ask import SQL
+from clustercast.studies.query.columns import POINT, TIMES
 from clustercast.studies.query.result import RATIO, Picture
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def query(found: QueryResult) -> list[Block]:
     blocks: list[Block] = [*wrap(f"{found.title}: {found.question}", style="bold")]
     if mapped(found):
         return [*blocks, *_maps(found), "", *_notes(found)]
-    blocks += ["", *_table(found)] if found.columns else []
+    blocks += ["", *_table(found), *_even_along(found)] if found.columns else []
     shown = min(len(found.rows), found.n_shown)
     if shown < found.n_rows:
         blocks += wrap(f"{shown:,} of {counted(found.n_rows, 'row')}; --limit shows more, --csv FILE writes all")
@@ -121,12 +122,27 @@ def _even(rows: list[dict[str, Any]], picture: Picture, unit: dict[str, str]) ->
     alone = sorted({str(row["better"]) for row in rows if row[picture.value] is None})
     if alone:
         yield from wrap("<name: only that one has a point that is ok", "", "  ")
+    if len(rows) < len({row[picture.x] for row in rows}) * len({row[picture.y] for row in rows}):
+        yield "-: neither has one" if alone else "-: neither has a point that is ok"
     if found:
         for text in found:
             yield from wrap(text, "", "  ")
     else:
         better = sorted({str(row["better"]) for row in rows})
         yield from wrap(f"never even: {' or '.join(better)} is better everywhere", "", "  ")
+
+
+def _even_along(found: QueryResult) -> Iterator[Block]:
+    """Where two chips are even along one axis, in words."""
+    picture = found.picture
+    if picture is None or picture.kind != RATIO or picture.y or picture.series or found.n_rows > len(found.rows):
+        return
+    rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+    unit = dict(zip(found.columns, found.units, strict=True))[picture.x]
+    crossed = [cell(row["even_x"], unit) for row in rows if row["even_x"] is not None]
+    better = sorted({str(row["better"]) for row in rows})
+    said = f"even: {picture.x} {', '.join(_some(crossed, MOST_SAID))}" if crossed else ""
+    yield from wrap(said or f"never even: {' or '.join(better)} is better everywhere", "", "  ")
 
 
 def _ratio(row: dict[str, Any] | None, picture: Picture) -> str:
@@ -165,6 +181,9 @@ def _table(found: QueryResult) -> list[Block]:
             blocks += wrap(f"in all rows: {said}", "", "  ")
             places = [place for place in places if place not in same]
     pages = list(_pages(places, widths))
+    if len(pages) > 1 and found.question != SQL and found.columns[places[-1]] == POINT:  # the least of them
+        places.pop()
+        pages = list(_pages(places, widths))
     if len(pages) > 1:  # rows are told by their number
         heads.append("row")
         rows = [[*cells, f"{number:,}"] for number, cells in enumerate(rows, 1)]

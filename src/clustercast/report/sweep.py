@@ -3,6 +3,7 @@
 import shlex
 import sys
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -22,6 +23,7 @@ LINE_S: Final = 30.0  # between two lines where there is no terminal
 # Counts in the order in which a point can drop out.
 LABELS: Final = {
     "outside": "outside the conditions",
+    "unsupported": "not supported",
     "illegal": "plans that break a rule",
     "too_large": "plans that do not fit",
     "kept": "kept",
@@ -31,7 +33,7 @@ LABELS: Final = {
 def sweep(found: SweepResult) -> list[Block]:
     """The answer in lines of at most 80 characters."""
     blocks: list[Block] = [*wrap(headline(found), style="bold"), ""]
-    rows = [(LABELS.get(name, name), f"{n:,}", percent(n / considered)) for name, n, considered in _counts(found)]
+    rows = [(label(name, found.counts), f"{n:,}", percent(n / considered)) for name, n, considered in _counts(found)]
     if rows:
         blocks += [Table(("points", "", ""), rows, frozenset({1, 2})), ""]
     if found.action == PLANNED:
@@ -43,6 +45,20 @@ def sweep(found: SweepResult) -> list[Block]:
     if found.action == VERIFIED:
         blocks += wrap("every byte is as it was written")
     return [*blocks, *_next(found)]
+
+
+def label(name: str, counts: Mapping[str, int]) -> str:
+    """A count in words. What is kept may count among the others, too, by `keep` of the study.
+
+    >>> label("kept", {"considered": 5, "too_large": 2, "kept": 5})
+    'kept, with those that do not fit'
+    """
+    twice = sum(counts.values()) - 2 * counts.get("considered", 0)
+    if name != "kept" or twice <= 0:
+        return LABELS.get(name, name)
+    return (
+        "kept, with those that do not fit" if twice == counts.get("too_large") else "kept, with those that cannot run"
+    )
 
 
 def headline(found: SweepResult) -> str:

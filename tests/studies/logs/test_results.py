@@ -15,6 +15,7 @@ from clustercast.studies.calibrate import files, serving
 from clustercast.studies.logs import results
 from clustercast.studies.logs.benchmarks import is_result, runs_of
 from clustercast.studies.logs.results import given_of, record_file
+from clustercast.studies.record import serving as record
 
 HERE = Path("result.json")
 
@@ -82,6 +83,16 @@ def test_a_vllm_result_becomes_rows_of_its_means() -> None:
     assert (first["input_len"], first["output_len"], first["date"]) == ("2042", "1024", "2025-08-15")
     assert first["notes"].endswith("median 6935.7, p99 13767")
     assert found["output_tokens_per_s"]["complete"] == "partly"
+
+
+def test_requests_of_each_client_reach_the_model() -> None:
+    assert record.case_of(rows(VLLM)["ttft_ms"]).job.n_waves == 10.0
+    assert (
+        record.case_of(
+            rows(VLLM | {"num_prompts": 20, "completed": 20, "duration": 155.3}, CHIP)["ttft_ms"]
+        ).job.n_waves
+        == 2.0
+    )
 
 
 def test_a_sglang_result_says_what_its_server_was() -> None:

@@ -94,6 +94,21 @@ def test_deepspeed_steps_as_rates_and_as_times():
     assert read(pipe).steps[0].seconds == 1.25
 
 
+def test_deepspeed_prints_its_configuration():
+    config = {"train_batch_size": 256, "train_micro_batch_size_per_gpu": 4, "world_size": 16,
+              "zero_optimization_stage": 3, "bfloat16_enabled": True}  # fmt: skip
+    lines = [
+        f"[2024-01-01 00:00:00,000] [INFO] [config.py:1001:print]   {name} {'.' * 20} {value}"
+        for name, value in config.items()
+    ]
+    step = "[INFO] [timer.py:199:stop] epoch=0/micro_step=100/global_step=10, CurrSamplesPerSec=12.5"
+    said = arguments.said_of(read(*lines, step), HERE)
+    assert (said.n_chips, said.global_batch, said.precision) == (16, 256, "bf16")
+    assert said.plan == {"micro_batch": 4, "zero": 3}
+    with pytest.raises(WrongInput, match=r"run\.log:1: global_batch: expected a whole number"):
+        arguments.said_of(read(lines[0].replace("256", "many"), step), HERE)
+
+
 def test_what_stands_between_steps_is_kept_with_the_next_one():
     lines = training_logs.step_lines(
         [5.0, 6.0, 25.0, 5.0], 8, before={3: "saving checkpoint at iteration 2", 4: " validation loss at iteration 3"}

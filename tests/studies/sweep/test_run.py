@@ -175,7 +175,7 @@ def test_damage_is_refused_seen_by_verify_and_repaired(study: Path, tmp_path: Pa
     content = path.read_bytes()
     path.write_bytes(content[:60] + bytes([content[60] ^ 1]) + content[61:])
     for said in (refusal(study, out), refusal(study, out, verify=True)):
-        assert said.message == f"{str(out)!r} is damaged: part 4 its bytes have changed"
+        assert said.message == f"{str(out)!r} is damaged: part 4 has changed since it was written"
         assert "--repair" in (said.hint or "")
         assert said.numbers == {"damaged": 1}
     assert clustercast.sweep(study, out, repair=True).parts_before == 8

@@ -230,7 +230,7 @@ def test_what_is_wrong_with_a_part_is_said(parts: Path) -> None:
     path.unlink()
     assert why(parts, whole=False) == "is gone"
     path.write_bytes(content[:50] + b"?" + content[51:])
-    assert (why(parts, whole=False), why(parts)) == ("", "its bytes have changed")
+    assert (why(parts, whole=False), why(parts)) == ("", "has changed since it was written")
     for broken in (b"", b"[]", described[:-2], described.replace(b'"rows": 5', b'"rows": 6')):
         beside.write_bytes(broken)
         assert why(parts) == "has a broken description"
@@ -277,7 +277,7 @@ def test_300_single_bit_flips_are_all_detected(parts: Path) -> None:
         path = store.part_path(parts, part)
         content = path.read_bytes()
         path.write_bytes(flipped(content, rng.randrange(8 * len(content))))
-        seen += why(parts, part) == "its bytes have changed"
+        seen += why(parts, part) == "has changed since it was written"
         by_pyarrow += pyarrow_sees(path)
         path.write_bytes(content)
     assert seen == 300

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from clustercast.errors import WrongInput
+from clustercast.catalog import read
 from clustercast.studies.launch import megatron
 from clustercast.studies.launch.arguments import Options, Word
 from clustercast.studies.launch.launch import TrainingLaunch
@@ -115,39 +115,56 @@ def _old_recompute(found: dict[str, Argument]) -> list[Word]:
     return [Word(text, on.line) for pair in said for text in pair]
 
 
+# What DeepSpeed prints of its configuration, by what it is here.
+DEEPSPEED_NAMES: Final = {
+    "n_chips": "world_size",
+    "global_batch": "train_batch_size",
+    "micro_batch": "train_micro_batch_size_per_gpu",
+    "zero": "zero_optimization_stage",
+}
+DEEPSPEED_FORMATS: Final = {"bfloat16_enabled": "bf16", "bf16_enabled": "bf16", "fp16_enabled": "fp16"}
+FLAGS: Final = ("True", "true")
+
+
 def said_of(log: TrainingLog, path: Path) -> TrainingLaunch:
-    """What a log of another tool says of its run: chips, batch, length and the dimensions of its mesh."""
-    from clustercast.catalog import read
+    """What a log of another tool says of its run: chips, batch, length, and the dimensions of its mesh.
 
-    def whole(name: str) -> int | None:
-        found = log.said.get(name)
-        if found is None:
-            return None
-        if not found.value.isdigit() or not 0 < int(found.value) < 10**9:
-            raise WrongInput(f"{read.shown(path)}:{found.line}: {name}: expected a whole number, got {found.value!r}")
-        return int(found.value)
-
-    plan = {name: value for name in ("tp", "pp", "cp") if (value := whole(name)) is not None}
-    copies, shards = whole("dp_replicate") or 1, whole("dp_shard") or 1
-    chips = n_chips_of(log)
-    if copies * shards > 1 or plan:
-        plan["dp"] = copies * shards
-        plan["zero"] = 3 if shards > 1 else 0
-        if copies > 1 and shards > 1:
-            plan["shard"] = shards
-        for name in ("tp", "pp", "cp"):
-            plan.setdefault(name, 1)
-    batch = whole("global_batch")
-    micro = whole("micro_batch")
-    if micro is not None:
-        plan["micro_batch"] = micro
-    where = {name: f"{read.shown(path)}:{found.line}" for name, found in log.said.items()}
+    Raises WrongInput with the line for what is no whole number.
+    """
+    said = {name: log.arguments[other] for name, other in DEEPSPEED_NAMES.items() if other in log.arguments} | log.said
+    numbers = {name: _whole(each, name, path) for name, each in said.items() if name in WHOLE}
+    fields = ("tp", "pp", "cp", "micro_batch", "zero")
+    plan: dict[str, int] = {name: numbers[name] for name in fields if name in numbers}
+    copies, shards = numbers.get("dp_replicate", 1), numbers.get("dp_shard", 1)
+    if copies * shards > 1 or {"tp", "pp", "cp"} & plan.keys():
+        plan = {"tp": 1, "pp": 1, "cp": 1} | plan | {"dp": copies * shards, "zero": 3 if shards > 1 else 0}
+    if copies > 1 and shards > 1:
+        plan["shard"] = shards
+    formats = [name for other, name in DEEPSPEED_FORMATS.items() if _on(log, other)]
     return TrainingLaunch(
         tool=log.tool,
         file=read.shown(path),
         plan=plan,
-        n_chips=chips,
-        global_batch=batch,
-        seq_len=whole("seq_len"),
-        where=where,
+        n_chips=n_chips_of(log),
+        global_batch=numbers.get("global_batch"),
+        seq_len=numbers.get("seq_len"),
+        precision=formats[0] if formats else None,
+        where={name: f"{read.shown(path)}:{each.line}" for name, each in said.items()},
     )
+
+
+WHOLE: Final = (
+    "n_chips", "global_batch", "micro_batch", "zero", "seq_len", "tp", "pp", "cp", "dp_replicate", "dp_shard",
+)  # fmt: skip
+
+
+def _on(log: TrainingLog, name: str) -> bool:
+    found = log.arguments.get(name)
+    return found is not None and found.value in FLAGS
+
+
+def _whole(found: Argument, name: str, path: Path) -> int:
+    text, least = found.value, 0 if name == "zero" else 1
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= least):
+        raise read.wrong(path, name, f"expected a whole number, got {text[:40]!r}", line=found.line)
+    return int(text)

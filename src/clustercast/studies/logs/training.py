@@ -106,8 +106,15 @@ class TrainingLog:
     notes: tuple[str, ...] = ()
 
 
+TELLING: Final = (
+    "elapsed time per iteration", "tps:", "wps:", "train_step_timing in s", "CurrSamplesPerSec=", "samples/sec:",
+)  # fmt: skip
+
+
 def looks_like(content: str) -> bool:
     """Whether a text holds steps of a training tool."""
+    if not any(words in content for words in TELLING):
+        return False
     return any(_reader(line.text) is not None for line in logs.lines_of(content))
 
 

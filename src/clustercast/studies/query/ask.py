@@ -1,6 +1,7 @@
 """One question about a sweep's points, from its words to its rows."""
 
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -8,12 +9,13 @@ from typing import Any, Final
 from clustercast.errors import NoAnswer, WrongInput
 from clustercast.studies.query import folder, ready, sandbox
 from clustercast.studies.query.asked import ROWS, QueryAsked
-from clustercast.studies.query.columns import OK, unit_of
+from clustercast.studies.query.columns import AXIS, OK, TEXT, unit_of
 from clustercast.studies.query.folder import Kept
 from clustercast.studies.query.result import FREE, Picture, QueryResult, Questions, Sink
 from clustercast.studies.query.terms import Ready
 
 SQL: Final = "sql"
+MOST_NAMES: Final = 20  # of a text that a hint lists
 
 
 def query(asked: QueryAsked, sinks: Sequence[Sink] = ()) -> QueryResult:
@@ -39,8 +41,9 @@ def query(asked: QueryAsked, sinks: Sequence[Sink] = ()) -> QueryResult:
                 rows += some[: max(room, 0)]
                 for each in sinks:
                     each.add(some)
-    if not n_rows and question.name != SQL:
-        raise NoAnswer(f"{question.name}: no point is {OK} and meets what is asked", hint="`summary` counts them")
+        if not n_rows and question.name != SQL:
+            hint = named_values(asked.where, kept, place) or "`summary` counts them"
+            raise NoAnswer(f"{question.name}: no point is {OK} and meets what is asked", hint=hint)
     result = _answer(asked, kept, question, stream, rows, n_rows)
     for each in sinks:
         each.end(result)
@@ -76,6 +79,17 @@ def understood(asked: QueryAsked, kept: Kept, place: sandbox.Sandbox) -> Ready:
     if given:
         raise WrongInput(f"--{given[0]} is for ready-made questions: {', '.join(ready.QUESTIONS)}")
     return Ready(SQL, words, Picture(FREE, asked.x, asked.y, asked.by))
+
+
+def named_values(where: str, kept: Kept, place: sandbox.Sandbox) -> str | None:
+    """What the first name is that a condition asks for, where it may have been misspelt."""
+    said = set(re.findall(r"[a-z_.]+", where.lower()))
+    for each in kept.columns:
+        if each.kind == TEXT and each.role == AXIS and each.name in said:
+            rows = place.all(f"SELECT DISTINCT {each.quoted} FROM points ORDER BY 1 LIMIT {MOST_NAMES + 1}")
+            more = ", ..." if len(rows) > MOST_NAMES else ""
+            return f"{each.name} is one of {', '.join(str(row[0]) for row in rows[:MOST_NAMES])}{more}"
+    return None
 
 
 def _answer(

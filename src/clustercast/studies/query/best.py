@@ -1,12 +1,16 @@
 """`best`: the best chip and plan within each budget."""
 
+from collections.abc import Iterator
+from typing import Final
+
 from clustercast import units
-from clustercast.errors import WrongInput
+from clustercast.errors import NoAnswer, WrongInput
 from clustercast.studies.query.columns import Column, find
 from clustercast.studies.query.result import LINES, Picture
 from clustercast.studies.query.terms import USUAL_COSTS, USUAL_OUTPUTS, Ready, Terms, lead
 
-MONEY = ("usd", "cost", "money")
+MONEY: Final = ("usd", "cost", "money")
+MOST_SAID: Final = 8  # of what has no point within the bounds
 
 
 def make(terms: Terms) -> Ready:
@@ -17,6 +21,8 @@ def make(terms: Terms) -> Ready:
     per = terms.per(but=[budget])
     count = [each for each in terms.varied if each.name == "count"]  # how many is a part of the choice
     notes, warnings = terms.over(by, [*per, budget, *count])
+    if budget is not None:
+        notes = (*notes, *out_of_reach(terms, per, by, budget, values))
     best = f"unnest({terms.best_of(terms.chosen(per, by), by)})"
     if budget is None:
         sql = f"SELECT {lead(per)}{best}\nFROM points\nWHERE {terms.fitting(by)}\n" + grouped(per, "")
@@ -31,6 +37,22 @@ def make(terms: Terms) -> Ready:
     labels = tuple(each.name for each in terms.varied if each.name == "chip")
     picture = Picture(LINES, within, value=by.name, series=tuple(each.name for each in per), labels=labels)
     return Ready("best", sql, picture, notes, warnings, {within: budget.unit})
+
+
+def out_of_reach(terms: Terms, per: list[Column], by: Column, budget: Column, values: list[float]) -> Iterator[str]:
+    """Says of what there is no point within any of the bounds, and from where on there is one. Raises NoAnswer."""
+    most = max(values)
+    rows = terms.place.all(
+        f"SELECT {lead(per)}min({budget.quoted})\nFROM points\nWHERE {terms.fitting(by, budget)}\n" + grouped(per, "")
+    )
+    beyond = [row for row in rows if row[-1] > most]
+    if rows and len(beyond) == len(rows):
+        least = min(row[-1] for row in rows)
+        raise NoAnswer(f"best: no point has {budget.name} of {most:.6g} or less", hint=f"the least is {least:.4g}")
+    said = [f"{', '.join(map(str, row[:-1]))} ({row[-1]:,.4g} at least)" for row in beyond]
+    if said:
+        more = f", and {len(said) - MOST_SAID:,} more" if len(said) > MOST_SAID else ""
+        yield f"none with {budget.name} of {most:,.6g} or less: {'; '.join(said[:MOST_SAID])}{more}"
 
 
 def grouped(per: list[Column], last: str) -> str:

@@ -37,7 +37,7 @@ UNIT_OF_ENDING: Final = {
     "tokens_per_s": "tokens/s",
     "tokens_per_s_per_chip": "tokens/s",
     "_s_low": "s",
-    "_usd_per_mtok": "USD",
+    "_usd_per_mtok": "USD/Mtok",
     "_bytes": "B",
     "_usd": "USD",
     "_mwh": "MWh",
@@ -56,6 +56,8 @@ UNIT_OF_AXIS: Final = {
     "chip.flops": "FLOP/s", "chip.hbm_bandwidth": "B/s", "chip.hbm_capacity": "B", "chip.scale_out": "B/s",
     "chip.scale_up": "B/s", "chip.power": "W", "count": "chips", "tokens": "tokens", "seq_len": "tokens",
     "input_len": "tokens", "output_len": "tokens", "global_batch": "sequences", "batch": "sequences",
+    "chip.price_rent": "USD/h", "chip.price_buy": "USD", "job.chip_mtbf": "s", "job.checkpoint_save": "s",
+    "job.checkpoint_every": "s", "job.restart": "s",
 }  # fmt: skip
 MORE_IS_BETTER: Final = (
     "tokens_per_s",

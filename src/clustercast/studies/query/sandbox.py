@@ -158,11 +158,14 @@ class Sandbox:
             return f'write "{dotted}" in double quotes'
         if apart and any(name.startswith(f"{apart[1]}.") for name in names):
             return f'write "{apart[1]}...." in double quotes: names with a point need them'
+        if "Could not convert string" in text:
+            return "numbers are in base units and stand without them: 4e12, not '4 TB/s'"
         if "Table with name" in text:
             return f"the table is {TABLE}"
         if "Referenced column" in text and wrong is not None:
             near = difflib.get_close_matches(wrong[1].lower(), names, 1, 0.6)
-            return f"did you mean {near[0]}?" if near else f"columns: {', '.join(names)}"
+            said = f"columns: {', '.join(names)}; text stands in single quotes: '{wrong[1]}'"
+            return f"did you mean {near[0]}?" if near else said
         meant = re.search(r'Did you mean "([^"]*)"', text)
         return f"did you mean {meant[1]}?" if meant else None
 

@@ -25,7 +25,7 @@ def summary(terms: Terms) -> Ready:
     for place, each in enumerate(terms.outputs, len(terms.axes) + 1):
         source = f"FROM points\nWHERE {terms.fitting(each)}"
         parts.append(row_of(place, "output", each.name, each.unit, each.quoted, source, exact=exact))
-    counts = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in terms.kept.counts.items())
+    counts = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in terms.kept.counts.items() if n)
     notes = [f"the sweep's count of points: {counts}"] if counts else []
     notes.append("of an axis: its different values; of an output: the rows that are ok and have it")
     if not exact:

@@ -207,7 +207,9 @@ def _parsed(text: str) -> dict[str, Any]:
     if tree.get("error_type") == "not implemented":
         raise WrongInput(f"is more than one expression, {_EXPECTED}")
     if tree.get("error"):
-        raise WrongInput(_problem(str(tree.get("error_message", "cannot be read"))))
+        problem = _problem(str(tree.get("error_message", "cannot be read")))
+        closed = problem.endswith('near ")"') and text.count(")") <= text.count("(")
+        raise WrongInput("is not finished: something is missing at its end" if closed else problem)
     nodes = [each.get("node", {}) for each in tree["statements"]]
     plain = (
         len(nodes) == 1

@@ -180,7 +180,7 @@ class _Study:
         asked = tuple(self.data.get("outputs") or usual)
         for at, each in enumerate(asked):
             if each not in known:
-                near = difflib.get_close_matches(each, known, 1, 0.5)
+                near = difflib.get_close_matches(each, known, 1, 0.7)
                 hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
                 self.wrong(("outputs", at), f"{each[:40]!r} is no output of {self.about}", hint)
             if each in asked[:at]:

@@ -536,7 +536,7 @@ def check_part(folder: Path, run: str, part: int, bounds: tuple[int, int], *, wh
         if size != entry.bytes:
             return Damage(part, f"has {size:,} bytes instead of {entry.bytes:,}")
         if whole and sha256_of(path) != entry.sha256:
-            return Damage(part, "its bytes have changed")
+            return Damage(part, "has changed since it was written")
     except FileNotFoundError:
         return Damage(part, "is gone")
     except OSError as error:
