@@ -92,17 +92,25 @@ def megatron_log(row: Mapping[str, str], *, arguments: bool = True, **others: An
     return "\n".join([*head, *step_lines(steps_like(float(row["value"])), int(row["global_batch"]))]) + "\n"
 
 
-def titan_log(tokens_per_s: Sequence[float], *, chips: int, batch: int, seq_len: int, **extra: str) -> str:
-    """A log of torchtitan with fully sharded data parallelism."""
+def titan_log(
+    tokens_per_s: Sequence[float], *, chips: int, batch: int, seq_len: int, token_tflop: float = 0.0, peak: float = 0.0
+) -> str:
+    """A log of torchtitan with fully sharded data parallelism.
+
+    token_tflop  10^12 FLOP that the tool counts for a token; 0: it prints no rate
+    peak         10^12 FLOP/s that it divides by; 0: it prints no MFU
+    """
     head = "[rank0]:[titan] 2025-03-06 15:42:14,411 - root - INFO - "
     lines = [
         f"{head}Building 1-D device mesh with ['dp_shard'], [{chips}]",
         f"{head}Trainer is initialized with local batch size {batch // chips}, global batch size {batch}, gradient "
         f"accumulation steps 1, sequence length {seq_len}, total steps 1000 (warmup 200)",
     ]
-    more = "".join(f"  {name}: {value}" for name, value in extra.items())
     for place, rate in enumerate(tokens_per_s):
         number = 10 * place if place else 1
+        flops = rate * token_tflop
+        more = f"  tflops: {flops:,.2f}" if token_tflop else ""
+        more += f"  mfu: {100.0 * flops / peak:.2f}%" if peak else ""
         lines.append(
             f"{head}\x1b[31mstep: {number:2d}  \x1b[32mloss: 12.2392  \x1b[33mmemory: 47.61GiB(60.15%)  \x1b[34mtps: "
             f"{rate:,.0f}{more}\x1b[39m"

@@ -76,7 +76,7 @@ def test_a_node_of_torchtitan_is_normal_and_its_own_rates_are_understood(log):
     """pytorch/torchtitan issue 929 (2025): Llama 3 8B on 8 A100 at 2,793 to 2,949 tokens/s; selective recompute of its
     kind runs every second matmul again, as half of the layers in full do."""
     content = training_logs.titan_log(
-        [344, 2793, 2931, 2872, 2949], chips=8, batch=8, seq_len=8192, tflops="170.79", mfu="54.74%"
+        [344, 2793, 2931, 2872, 2949], chips=8, batch=8, seq_len=8192, token_tflop=170.79 / 2949, peak=312.0
     )
     found = clustercast.check(
         log(content), "a100-80gb", model="llama-3.1-8b", plan="recompute=block,recompute_layers=16"

@@ -25,6 +25,8 @@ HIGH: Final = 300
 SMALL: Final = 300  # a side of one panel of several
 ROW: Final = 18
 MARGIN: Final = 15
+DIGITS: Final = 4  # of a number beside a tick
+LEGEND: Final = ".3~s"  # of numbers beside shades
 LONG: Final = 10**7  # a number that is written with a prefix
 DASHES: Final[tuple[list[int], ...]] = (
     [], [6, 3], [2, 2], [8, 3, 2, 3], [1, 3], [10, 2], [4, 4], [8, 2, 2, 2, 2, 2], [3, 1], [12, 4], [6, 1], [2, 5],
@@ -179,15 +181,17 @@ def _lines(found: QueryResult, picture: Picture, rows: list[Row]) -> Drawn:
             hint=f"pick some {picture.series[0]} with WHERE or --where",
         )
     across = sorted({row[picture.x] for row in rows})
+    labels = [each for each in picture.labels if each not in picture.series]
     drawn_rows: list[Row] = [
         {
             "series": name,
             "x": row[picture.x],
             "y": row[up],
-            "label": ", ".join(_first(row[each]) for each in picture.labels),
+            "label": ", ".join(_first(row[each]) for each in labels),
+            "below": place % 2,  # so that neighbours do not cover one another
         }
         for name, some in groups.items()
-        for row in some
+        for place, row in enumerate(some)
     ]
     data = alt.InlineData(values=drawn_rows)
     x_scale = alt.Scale(type="log" if _log_axis(across) else "linear", zero=False, nice=False, padding=MARGIN)
@@ -209,12 +213,10 @@ def _lines(found: QueryResult, picture: Picture, rows: list[Row]) -> Drawn:
     layers.append(
         base.mark_point(size=35, filled=True, opacity=1.0).encode(shape=shape, tooltip=["series:N", "x:Q", "y:Q"])
     )
-    if picture.labels:
-        layers.append(
-            base.mark_text(align="left", dx=6, dy=-6, fontSize=9, color="black").encode(
-                text="label:N", color=alt.value("black")
-            )
-        )
+    for below in (0, 1) if labels else ():
+        beside = base.transform_filter(f"datum.below == {below}")
+        mark = beside.mark_text(align="left", dx=6, dy=(-6, 8)[below], fontSize=9)
+        layers.append(mark.encode(text="label:N", color=alt.value("black")))
     if picture.kind == RATIO:
         even = alt.Chart(alt.InlineData(values=[{"y": 1.0}])).mark_rule(color="black", strokeWidth=1.5)
         layers.insert(0, even.encode(y=alt.Y("y:Q", scale=y_scale)))
@@ -235,12 +237,12 @@ def _log_axis(values: Sequence[float]) -> bool:
 
 
 def _axis(values: Sequence[float]) -> "altair.Axis":
-    """Ticks where the values are, if they are few."""
+    """Ticks where the values are, if they are few and short."""
     import altair as alt
 
     whole = all(each == int(each) for each in values) and max(values) < LONG
-    form = ",d" if whole else "~s"
-    few = len(values) <= MOST_SERIES
+    form = ",d" if whole else f".{DIGITS}~s"
+    few = len(values) <= MOST_SERIES and all(whole or each == float(f"{each:.{DIGITS}g}") for each in values)
     return alt.Axis(format=form, values=list(values)) if few else alt.Axis(format=form)
 
 
@@ -290,7 +292,9 @@ def _map(found: QueryResult, picture: Picture, name: str, rows: list[Row], side:
     y_scale = alt.Scale(type="log" if log_y else "linear", domain=[y_edges[0], y_edges[-1]], nice=False)
     far = is_far([row[picture.value] for row in rows])
     shade = alt.Scale(type="log" if far or picture.kind == RATIO else "linear", range=list(PALE), interpolate="rgb")
-    legend = alt.Legend(title=[_named(found, picture.value), *_wrapped(picture.title, WIDTH // 2)], titleLimit=SMALL)
+    legend = alt.Legend(
+        title=[_named(found, picture.value), *_wrapped(picture.title, WIDTH // 2)], titleLimit=SMALL, format=LEGEND
+    )
     data = alt.InlineData(values=values)
     x_title, y_title = _named(found, picture.x), _named(found, picture.y)
     cells = (

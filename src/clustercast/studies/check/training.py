@@ -77,7 +77,7 @@ def check_training(log: TrainingLog, path: Path, asked: Asked, launch: str | Pat
             "seq_len": str(question.job.seq_len),
         },
         steps=found,
-        printed=_printed(run, log, found),
+        printed=_printed(run, log, timed, found),
         assumptions=(
             *asking.assumptions,
             *remark,
@@ -230,17 +230,24 @@ def _contrary(said: frozenset[str], run: Run) -> list[str]:
     return [name for name in said if name not in ("tp_overlap", "dp_overlap") or int(getattr(run.plan, name, 0)) == 1]
 
 
-def _printed(run: Run, log: TrainingLog, found: Steady) -> tuple[Printed, ...]:
-    """What the tool says of its own rate, at the steps that count."""
-    inside = [step for step in log.steps if found.first_step <= step.number <= found.last_step]
-    rates = sorted(step.tflop_per_s for step in inside if step.tflop_per_s)
-    shares = sorted(step.mfu_fraction for step in inside if step.mfu_fraction)
-    rate = rates[len(rates) // 2] if rates else None
+def _printed(run: Run, log: TrainingLog, timed: Sequence[Timed], found: Steady) -> tuple[Printed, ...]:
+    """What the tool says of its own rate, at the steps that count: each rate against the time of its own step."""
+    inside = [
+        (step, each.seconds)
+        for step, each in zip(log.steps, timed, strict=True)
+        if found.first_step <= step.number <= found.last_step
+    ]
+    rated = sorted((step.tflop_per_s * s, step.tflop_per_s, s) for step, s in inside if step.tflop_per_s)
+    shared = sorted(
+        (step.mfu_fraction * s, step.mfu_fraction, s, step.tflop_per_s) for step, s in inside if step.mfu_fraction
+    )
     said = []
-    if rate is not None:
-        said.append(conventions.of_rate(run, found.median_s, rate))
-    if shares:
-        said.append(conventions.of_share(run, found.median_s, shares[len(shares) // 2], rate))
+    if rated:
+        _, rate, step_s = rated[len(rated) // 2]
+        said.append(conventions.of_rate(run, step_s, rate))
+    if shared:
+        _, mfu, step_s, beside = shared[len(shared) // 2]
+        said.append(conventions.of_share(run, step_s, mfu, beside))
     return tuple(said)
 
 
