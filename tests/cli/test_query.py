@@ -65,6 +65,8 @@ def test_a_map_where_chips_are_even(cli: Cli, folder: str) -> None:
     assert "even: chip.hbm_bandwidth 4.00 TB/s at 64," in done.out
     back = cli("query", folder, "break-even", "--where", '"chip.hbm_bandwidth" < 4e12', "--x", "count", "--y", "tp")
     assert "never even: h100-sxm5-80gb is better everywhere" in back.out
+    one = cli("query", folder, "break-even", "--x", "chip.hbm_bandwidth", "--where", "count = 64", "--per", "none")
+    assert "\neven: chip.hbm_bandwidth 4.00 TB/s\n" in one.out
 
 
 def test_a_chip_that_alone_fits_is_named_in_the_map(cli: Cli, tmp_path: Path) -> None:
@@ -136,6 +138,13 @@ def test_pictures_name_their_study(cli: Cli, folder: str, tmp_path: Path, questi
     drawn = json.loads(path.read_text(encoding="utf-8"))
     assert drawn["title"]["text"].startswith("Two chips by hand")
     assert any("source: 96 points in 2 parts, study " in line for line in drawn["title"]["subtitle"])
+
+
+def test_ticks_are_short(cli: Cli, folder: str, tmp_path: Path) -> None:
+    path = tmp_path / "drawn.json"
+    cli("query", folder, "SELECT days / 3 AS third, tp FROM points WHERE point < 4", "--plot", str(path))
+    axis = json.loads(path.read_text(encoding="utf-8"))["concat"][0]["layer"][0]["encoding"]["x"]["axis"]
+    assert axis == {"format": ".4~g"}
 
 
 def test_a_picture_is_a_picture(cli: Cli, folder: str, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ SMALL: Final = 300  # a side of one panel of several
 ROW: Final = 18
 MARGIN: Final = 15
 DIGITS: Final = 4  # of a number beside a tick
-LEGEND: Final = ".3~s"  # of numbers beside shades
+KILO: Final = 1e3  # from here on numbers beside ticks have a prefix; a prefix like m for milli is read as million
 LONG: Final = 10**7  # a number that is written with a prefix
 DASHES: Final[tuple[list[int], ...]] = (
     [], [6, 3], [2, 2], [8, 3, 2, 3], [1, 3], [10, 2], [4, 4], [8, 2, 2, 2, 2, 2], [3, 1], [12, 4], [6, 1], [2, 5],
@@ -198,7 +198,7 @@ def _lines(found: QueryResult, picture: Picture, rows: list[Row]) -> Drawn:
     far = is_far([row[up] for row in rows])
     y_scale = alt.Scale(type="log" if far else "linear", zero=False, nice=False, padding=MARGIN)
     x = alt.X("x:Q", scale=x_scale, title=_named(found, picture.x), axis=_axis(across))
-    y = alt.Y("y:Q", scale=y_scale, title=_named(found, up), axis=alt.Axis(format="~s"))
+    y = alt.Y("y:Q", scale=y_scale, title=_named(found, up), axis=alt.Axis(format=_form([row[up] for row in rows])))
     names = list(groups)
     legend = alt.Legend(title=", ".join(picture.series), symbolSize=120, symbolStrokeWidth=0) if names != [""] else None
     dash = alt.StrokeDash("series:N", scale=alt.Scale(domain=names, range=list(DASHES[: len(names)])), legend=None)
@@ -236,12 +236,21 @@ def _log_axis(values: Sequence[float]) -> bool:
     return is_log(values) if len(values) <= MOST_SERIES * 2 else is_far(values)
 
 
+def _form(values: Sequence[float]) -> str:
+    """How numbers beside ticks are written.
+
+    >>> _form([0.5, 20.0]), _form([2e12, 8e12])
+    ('.4~g', '.4~s')
+    """
+    return f".{DIGITS}~{'s' if max(map(abs, values)) >= KILO else 'g'}"
+
+
 def _axis(values: Sequence[float]) -> "altair.Axis":
     """Ticks where the values are, if they are few and short."""
     import altair as alt
 
     whole = all(each == int(each) for each in values) and max(values) < LONG
-    form = ",d" if whole else f".{DIGITS}~s"
+    form = ",d" if whole else _form(values)
     few = len(values) <= MOST_SERIES and all(whole or each == float(f"{each:.{DIGITS}g}") for each in values)
     return alt.Axis(format=form, values=list(values)) if few else alt.Axis(format=form)
 
@@ -290,10 +299,13 @@ def _map(found: QueryResult, picture: Picture, name: str, rows: list[Row], side:
     ]  # fmt: skip
     x_scale = alt.Scale(type="log" if log_x else "linear", domain=[x_edges[0], x_edges[-1]], nice=False)
     y_scale = alt.Scale(type="log" if log_y else "linear", domain=[y_edges[0], y_edges[-1]], nice=False)
-    far = is_far([row[picture.value] for row in rows])
+    figures = [row[picture.value] for row in rows]
+    far = is_far(figures)
     shade = alt.Scale(type="log" if far or picture.kind == RATIO else "linear", range=list(PALE), interpolate="rgb")
     legend = alt.Legend(
-        title=[_named(found, picture.value), *_wrapped(picture.title, WIDTH // 2)], titleLimit=SMALL, format=LEGEND
+        title=[_named(found, picture.value), *_wrapped(picture.title, WIDTH // 2)],
+        titleLimit=SMALL,
+        format=_form(figures),
     )
     data = alt.InlineData(values=values)
     x_title, y_title = _named(found, picture.x), _named(found, picture.y)

@@ -13,7 +13,7 @@ from clustercast.studies.calibrate.nccl import Stated
 from clustercast.studies.logs import nccl
 
 SECONDS = synthetic.collective_s(synthetic.cluster_with("h100", 8))
-TEXT = synthetic.nccl_text("all_reduce", 8, SECONDS)
+TEXT = synthetic.nccl_text("all_reduce", 8, SECONDS, sizes=synthetic.SIZES[::6])
 JSON = synthetic.nccl_json("all_reduce", 8, SECONDS)
 HERE = Path("run.txt")
 

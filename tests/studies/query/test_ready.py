@@ -276,6 +276,27 @@ def test_a_condition_may_be_wrong_or_leave_nothing(folder: Path) -> None:
         ask(folder, "best", where="true); COPY points TO 'x'; SELECT (1")
 
 
+def test_what_no_bound_reaches_is_named(folder: Path) -> None:
+    found = ask(folder, "best", budget="days=10,50", where=AT_4)
+    assert set(rows(found, "model")) == {(SMALL,)}
+    assert found.notes[-1] == f"none with days of 50 or less: {LARGE} (62.5 at least)"
+    with pytest.raises(NoAnswer, match="best: no point has days of 6 or less") as caught:
+        ask(folder, "best", budget="days=5,6", where=AT_4)
+    assert caught.value.hint == "the least is 6.25"
+
+
+def test_a_name_that_is_misspelt_is_answered_with_those_that_there_are(folder: Path) -> None:
+    with pytest.raises(NoAnswer) as caught:
+        ask(folder, "top", where="tp = 2 AND chip = 'h20'")
+    assert caught.value.hint == f"chip is one of {H100}, {H20}"
+    with pytest.raises(WrongInput) as wrong:
+        ask(folder, "top", where="chip = mi300x")
+    assert str(wrong.value.hint).endswith("text stands in single quotes: 'mi300x'")
+    with pytest.raises(WrongInput) as unit:
+        ask(folder, "top", where="\"chip.hbm_bandwidth\" = '4 TB/s'")
+    assert unit.value.hint == "numbers are in base units and stand without them: 4e12, not '4 TB/s'"
+
+
 def test_a_study_that_lacks_a_column_says_which_there_are(tmp_path: Path) -> None:
     table = {"point": [0, 1], "tp": [1, 2], "status": ["ok", "ok"], "step_s": [1.0, 2.0]}
     folder = sweep_folder.write(tmp_path / "out", table, n_parts=1)

@@ -140,7 +140,7 @@ class Questions(Notebook):
             "schema": QUESTIONS_SCHEMA,
             "title": self.title,
             "about": self.about,
-            "columns": [dict(zip(fields, each, strict=True)) for each in self.columns],
+            "columns": [dict(zip(fields, (*each[:-1], each[-1] or None), strict=True)) for each in self.columns],
             "questions": [
                 {"name": name, "title": title, "options": list(options)} for name, title, options in self.questions
             ],
