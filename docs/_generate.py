@@ -4,6 +4,7 @@ import ast
 import inspect
 import io
 import tokenize
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from clustercast import records
@@ -107,6 +108,7 @@ def command_line() -> str:
     return "\n".join(parts)
 
 
+@cache
 def run(*arguments: str, lines: int | None = None) -> str:
     """What a command prints, without the time that the search took."""
     import os
@@ -141,6 +143,7 @@ STORY: Final = (
 )
 
 
+@cache
 def story_table() -> str:
     """The question of the README for several chips: train the 1.8T mixture on 10,000, decode Llama 3.1 70B on 8."""
     import clustercast

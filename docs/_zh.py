@@ -133,7 +133,7 @@ PATTERNS: Final = tuple(
         (rf"Of the best chip that the rule allows, the H20 reaches {SHARE} in training, {SHARE} in prefill, {SHARE} in "
          r"decode\.", "H20 达到规则允许的最佳芯片的：训练 {0}，预填充 {1}，解码 {2}。"),
         (rf"The letter of April 2025 takes from what the rule of 2023 left: {SHARE} in training, {SHARE} in prefill, "
-         rf"{SHARE} in decode\.", "2023 年规则留下的部分，2025 年 4 月的通知函又拿走：训练 {0}，预填充 {1}，解码 {2}。"),
+         rf"{SHARE} in decode\.", "与 2023 年规则留下的相比，2025 年 4 月的通知函带来的变化：训练 {0}，预填充 {1}，解码 {2}。"),
         (rf"Decode of (\S+) on {COUNTED} cards turns compute-bound at a batch of: (.*)\.",
          "{1} 张卡解码 {0} 时，由访存受限转为算力受限的批量：{2}。"),
         (rf"{COUNTED} tokens: (\S+) ({COUNTED}|never before memory is full), (\S+) ({COUNTED}|never before memory is "

@@ -118,7 +118,8 @@ def test_what_is_wrong_is_said_in_one_line_with_a_guess(folder: Path) -> None:
     )
     assert refused(folder, "SELECT days FROM point").hint == "the table is points"
     assert refused(folder, "SELECT nothing_like_it FROM points").hint == (
-        "columns: point, chip, model, count, chip.hbm_bandwidth, tp, status, days, rent_usd"
+        "columns: point, chip, model, count, chip.hbm_bandwidth, tp, status, days, rent_usd; "
+        "text stands in single quotes: 'nothing_like_it'"
     )
     assert refused(folder, "SELECT days + chip FROM points").message.startswith("query: no function matches")
     assert refused(folder, "SELEC 1").message == 'query: syntax error at or near "SELEC"'

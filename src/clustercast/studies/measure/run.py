@@ -46,12 +46,15 @@ def measure(asked: MeasureAsked, progress: Progress = lambda _: None) -> Measure
 
 
 def device_of(name: str) -> Device:
-    """The device of that name; auto: an accelerator that PyTorch sees, else the CPU by NumPy."""
+    """The device of that name; auto: an accelerator that PyTorch sees, else the CPU.
+
+    The CPU by NumPy; under torchrun by PyTorch, whose ranks then speak to one another.
+    """
     if name not in DEVICES:
         raise WrongInput(f"--device: unknown device {name[:40]!r}", hint=f"there are {', '.join(DEVICES)}")
     kind = torch_device.accelerator() if name == "auto" else name
     if kind in (None, "cpu"):
-        return NumpyDevice()
+        return torch_device.TorchDevice("cpu") if torch_device.is_distributed() else NumpyDevice()
     return torch_device.TorchDevice(kind)
 
 
