@@ -127,13 +127,15 @@ PATTERNS: Final = tuple(
         (r"(\S+), pools apart", "{0}，预填充与解码分离"),
         # sentences of docs/why-h20.md
         (rf"Of an H100 the H20 keeps {SHARE} of the compute, {SHARE} of the memory bandwidth, {SHARE} of the memory "
-         rf"capacity, {SHARE} of the links\.", "H20 的算力是 H100 的 {0}，显存带宽是 {1}，显存容量是 {2}，互联带宽是 {3}。"),
+         rf"capacity, {SHARE} of the links\.",
+         "H20 的算力是 H100 的 {0}，显存带宽是 {1}，显存容量是 {2}，互联带宽是 {3}。"),
         (rf"TPP {COUNTED} is {SHARE} of the line of {COUNTED} for a die as dense as its own\.",
          "TPP 为 {0}，是同等密度芯片红线 {2} 的 {1}。"),
         (rf"Of the best chip that the rule allows, the H20 reaches {SHARE} in training, {SHARE} in prefill, {SHARE} in "
          r"decode\.", "H20 达到规则允许的最佳芯片的：训练 {0}，预填充 {1}，解码 {2}。"),
         (rf"The letter of April 2025 takes from what the rule of 2023 left: {SHARE} in training, {SHARE} in prefill, "
-         rf"{SHARE} in decode\.", "与 2023 年规则留下的相比，2025 年 4 月的通知函带来的变化：训练 {0}，预填充 {1}，解码 {2}。"),
+         rf"{SHARE} in decode\.",
+         "与 2023 年规则留下的相比，2025 年 4 月的通知函带来的变化：训练 {0}，预填充 {1}，解码 {2}。"),
         (rf"Decode of (\S+) on {COUNTED} cards turns compute-bound at a batch of: (.*)\.",
          "{1} 张卡解码 {0} 时，由访存受限转为算力受限的批量：{2}。"),
         (rf"{COUNTED} tokens: (\S+) ({COUNTED}|never before memory is full), (\S+) ({COUNTED}|never before memory is "

@@ -403,7 +403,7 @@ def _planned(asked: SweepAsked, space: "Space", identity: store.Identity, conten
             store.refuse_other(asked.out, identity, content)
             entries = _checked(asked.out, identity, lambda _: None, whole=False)
     passing = space.count_passing()
-    n = _n_workers(asked)
+    n = min(_n_workers(asked), max(space.n_parts - len(entries), 1))
     rate = n * trial(evaluator_of(space), space)
     left = space.n_points - sum(each.last - each.first for each in entries.values())
     found = _result(asked, identity, entries, PLANNED, space.title, space.about)
@@ -421,14 +421,14 @@ def _planned(asked: SweepAsked, space: "Space", identity: store.Identity, conten
 
 
 def trial(evaluator: Evaluates, space: "Space") -> float:
-    """Points per second of one thread, by points from all over the study."""
+    """Points per second of one thread, evaluated and encoded, by points from all over the study."""
     most = min(-(-space.part_size // PIECES), space.n_points)
     n = min(TRIAL_POINTS, most)
     while True:
         begun_s = time.perf_counter()
         for place in range(TRIAL_PLACES):
             first = place * (space.n_points - n) // (TRIAL_PLACES - 1)
-            evaluator.part(first, first + n)
+            store.parquet(evaluator.part(first, first + n).table, {})
         took_s = time.perf_counter() - begun_s
         if took_s > TRIAL_S or n == most:
             return TRIAL_PLACES * n / took_s
