@@ -66,9 +66,7 @@ def test_what_a_program_prints_stays() -> None:
     assert _zh.chinese(said) == said
 
 
-@pytest.mark.parametrize(
-    "english", ["| unheard of | 1 |", "Something was measured at 3.", "| training | 12 days |"]
-)
+@pytest.mark.parametrize("english", ["| unheard of | 1 |", "Something was measured at 3.", "| training | 12 days |"])
 def test_english_that_nobody_has_translated_is_refused(english: str) -> None:
     with pytest.raises(LookupError, match="has no Chinese for"):
         _zh.chinese(english)

@@ -26,7 +26,7 @@ WARMED_PLACES: Final = 8  # points all over the study that are tried until one i
 TICK_S: Final = 0.2  # between two looks at how far it is
 TRIAL_S: Final = 0.3  # a trial takes as many points as need this long
 TRIAL_POINTS: Final = 16  # that it begins with, in so many places of the study
-TRIAL_PLACES: Final = 4
+TRIAL_PLACES: Final = 25
 TRIAL_GROWTH: Final = 4
 MOST_WORKERS: Final = 10_000
 
