@@ -46,7 +46,7 @@ class Step(NamedTuple):
 
 def cog_files() -> list[str]:
     """Every document with generated parts."""
-    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     return sorted(str(page.relative_to(ROOT)) for page in pages if "[[[cog" in page.read_text(encoding="utf-8"))
 
 

@@ -17,12 +17,13 @@ ENTRY: Final = re.compile(r"@\w+\{(?P<key>[^,\s]+),\n(?P<fields>.*?)\n\}", re.DO
 FIELD: Final = re.compile(r"^\s*(\w+)\s*=\s*\{(.*)\},?$", re.MULTILINE)
 KEY: Final = re.compile(r"\[([a-z]+[0-9]{4}[a-z0-9]*)\]")
 ARGUMENT: Final = re.compile(r"^(\w+) {2,}(\S.*)$")
+LONGEST: Final = re.compile(r"^([a-z]\w*_\w+) (\S.*)$")  # the longest name of a list has one space after it
 LABEL: Final = re.compile(r"^(Source|Holds for): +(.*)$")
 SIGNS: Final = {
     r"{\'e}": "é", r"{\"a}": "ä", r"{\"o}": "ö", r"{\"U}": "Ü", r"\&": "&", "$": "", r"\lambda": "λ", r"\simeq": "≈",
     r"\alpha": "α", r"\rho": "ρ", r"\beta": "β",
 }  # fmt: skip
-MODULES: Final = (
+MODULES: Final = (  # those that come later follow them
     "roofline", "collectives", "layer", "parameters", "training", "job", "serving", "queueing", "loop", "pools", "die",
 )  # fmt: skip
 
@@ -111,7 +112,7 @@ def formulas() -> dict[str, list[Said]]:
         importlib.import_module(f"clustercast.physics.{module.name}")
     found: dict[str, list[Said]] = {name: [] for name in MODULES}
     for each in FORMULAS:
-        found[each.__module__.rpartition(".")[2]].append(said(each))
+        found.setdefault(each.__module__.rpartition(".")[2], []).append(said(each))
     return found
 
 
@@ -141,7 +142,10 @@ def markdown(body: tuple[str, ...]) -> list[str]:
     parts: list[str] = []
     kind = ""
     for line in "\n".join(body).strip("\n").split("\n"):
-        label, argument = LABEL.match(line), ARGUMENT.match(line)
+        label, argument = (
+            LABEL.match(line),
+            ARGUMENT.match(line) or (kind == "argument" and LONGEST.match(line)) or None,
+        )
         if line.startswith("    ") and kind not in ("argument", "label"):
             now, shown = "equation", line[4:]
         elif line.startswith("  "):
@@ -170,7 +174,16 @@ def markdown(body: tuple[str, ...]) -> list[str]:
 
 def entry(one: Said, level: int) -> str:
     """One formula under a heading."""
-    lines = [f"{'#' * level} `{one.name}`", "", one.first, *markdown(one.body), "", f"*Source: {cite(one.source)}.*", ""]
+    lines = [
+        f"{'#' * level} `{one.name}`",
+        "",
+        one.first,
+        "",
+        *markdown(one.body),
+        "",
+        f"*Source: {cite(one.source)}.*",
+        "",
+    ]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines))
 
 
@@ -180,7 +193,7 @@ def show(*names: str) -> str:
     parts = []
     for name in names:
         one = by_name[name]
-        lines = [f"**{one.first.rstrip('.')}.** {place(one.module, one.name)}", *markdown(one.body)]
+        lines = [f"**{one.first.rstrip('.')}.** {place(one.module, one.name)}", "", *markdown(one.body)]
         parts.append("\n".join([*lines, "", f"*Source: {cite(one.source)}.*", ""]))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
 

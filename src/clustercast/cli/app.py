@@ -25,6 +25,7 @@ from clustercast.cli import (
     serve,
     size,
     sweep,
+    ui,
     validate,
     why,
 )
@@ -56,6 +57,7 @@ app.command()(rules.rules)
 app.command()(design.design)
 app.command()(fleet.fleet)
 app.command()(validate.validate)
+app.command()(ui.ui)
 
 
 @app.callback(invoke_without_command=True)

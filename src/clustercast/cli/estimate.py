@@ -37,6 +37,7 @@ def estimate(
     price: options.Price = "rent",
     launch: Launch = None,
     calibration: options.Calibration = None,
+    plot: options.Plot = None,
     json: options.Json = False,
 ) -> None:
     """How long a model trains and how fast it serves, and why."""
@@ -45,6 +46,8 @@ def estimate(
 
     if not model and launch is None:
         raise errors.WrongInput("--model is missing", hint="name one, or give a launch file with --launch")
+    if plot is not None:
+        report.check_plot(plot)
     result = clustercast.estimate(
         chip,
         model,
@@ -65,4 +68,6 @@ def estimate(
         launch=launch,
         calibration=tuple(calibration or ()),
     )
+    if plot is not None:
+        report.save_estimate(result, plot)
     report.show(result, as_json=json)

@@ -6,14 +6,17 @@ from clustercast.estimates.calibration import changed, used
 from clustercast.estimates.job import usd_per_chip_hour
 from clustercast.estimates.question import Asked, Question, fill
 from clustercast.estimates.result import Assumption, Estimate, Serving, Training
-from clustercast.estimates.serving import serve_estimate
+from clustercast.estimates.serving import Held, serve_estimate
 from clustercast.estimates.training import train
 
 FEW_CHIPS_IDLE = 0.1
 
 
-def estimate(asked: Asked) -> Estimate:
+def estimate(asked: Asked, *, explain: bool = True, held: Held | None = None) -> Estimate:
     """How long the model trains and how fast it serves.
+
+    explain  whether to try what moves the days most
+    held     a serving layout that is not searched again
 
     Raises WrongInput for a wrong question; NoAnswer, with the numbers, when neither half has an answer or the plan
     that was given does not fit.
@@ -27,13 +30,13 @@ def estimate(asked: Asked) -> Estimate:
         reasons["training"] = NoAnswer(f"precision {question.precision} is for serving only")
     else:
         try:
-            training = train(question)
+            training = train(question, explain=explain)
         except NoAnswer as error:
             if asked.plan:
                 raise
             reasons["training"] = error
     try:
-        serving, remark = serve_estimate(question)
+        serving, remark = serve_estimate(question, held)
         if remark:
             warnings.append(remark)
     except NoAnswer as error:
@@ -106,6 +109,8 @@ def job_assumptions(question: Question) -> tuple[Assumption, ...]:
         ("power", "wall_over_chip"),
         ("serving", "tpot_s"),
     ):
+        if name == "tpot_s" and question.asked.tpot_s:
+            continue
         found = constants.default(section, name)
         said.append(_assumption(name, found))
     usd_per_h, basis = usd_per_chip_hour(question)

@@ -39,6 +39,7 @@ class Asked:
     settings: tuple[str, ...] = ()
     price: str = "rent"  # or buy
     only_serving: bool = False  # then weights are kept as they were published, unless precision says otherwise
+    tpot_s: float | None = None  # what the largest batch keeps to
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from clustercast import records, units
 from clustercast.catalog import constants
-from clustercast.errors import NoAnswer
+from clustercast.errors import NoAnswer, WrongInput
 from clustercast.estimates import interval
 from clustercast.estimates.elasticity import elasticity, improved_serving, limiting
 from clustercast.estimates.job import usd_per_chip_hour
@@ -111,27 +112,44 @@ def largest_batch(setting: records.ServingSetting, question: Question, plan: rec
     return low
 
 
-def choose(question: Question, setting: records.ServingSetting) -> tuple[records.ServingPlan, int, int, str]:
+class Held(NamedTuple):
+    """A replica's layout that is not searched again."""
+
+    size: int  # chips
+    plan: records.ServingPlan
+
+
+def objective_s(question: Question) -> float:
+    """The TPOT that the largest batch keeps to."""
+    return question.asked.tpot_s or constants.default("serving", "tpot_s").value
+
+
+def choose(
+    question: Question, setting: records.ServingSetting, held: Held | None = None
+) -> tuple[records.ServingPlan, int, int, str]:
     """The plan of a replica, its size, the batch per replica and a remark.
 
     Without a batch the layout that decodes most tokens per chip within the default TPOT, at the largest batch that
     fits and holds it; with one, the layout that decodes it fastest when it is spread over all chips. Sizes from the
-    smallest that holds the model to eight times that; of equals the smaller.
+    smallest that holds the model to eight times that; of equals the smaller. Raises WrongInput for a layout that is
+    held and cannot be.
     """
     model = setting.model
     domain = setting.cluster.scale_up.n_chips
-    limit_s = constants.default("serving", "tpot_s").value
+    if held is not None and (held.size > question.n_chips or held.plan not in layouts(held.size, model, domain)):
+        raise WrongInput(f"a replica of {held.size:,} chips cannot be laid out so for {question.model.name}")
+    limit_s = objective_s(question)
     capacity_bytes = (setting.chip.hbm_bytes - setting.chip.reserved_bytes) * setting.engine.memory_fraction
     best: tuple[float, records.ServingPlan, int, int] | None = None
     slow: tuple[float, records.ServingPlan, int, int] | None = None
     least = math.inf
     smallest = 0
-    for size in sizes(question.n_chips, domain):
+    for size in sizes(question.n_chips, domain) if held is None else [held.size]:
         if smallest and size > MOST_TIMES_SMALLEST * smallest:
             break
         replicas = question.n_chips // size
         batch = math.ceil(question.asked.batch / replicas) if question.asked.batch else 1
-        for plan in layouts(size, model, domain):
+        for plan in layouts(size, model, domain) if held is None else [held.plan]:
             job = job_of(question, batch)
             needed_bytes = held_bytes(setting, plan, job)
             least = min(least, needed_bytes)
@@ -194,7 +212,7 @@ def capacity_elasticity(
     tokens_per_s: float,
 ) -> float:
     """What a tenth more memory buys in decoded tokens, where the batch grows into it within the default TPOT."""
-    limit_s = constants.default("serving", "tpot_s").value
+    limit_s = objective_s(question)
     larger = improved_serving(setting, "hbm_capacity", CAPACITY_STEP)
     batch = largest_batch(larger, question, plan, limit_s)
     job = job_of(question, batch)
@@ -202,10 +220,10 @@ def capacity_elasticity(
     return max(0.0, math.log(more / tokens_per_s) / math.log(CAPACITY_STEP))
 
 
-def serve_estimate(question: Question) -> tuple[Serving, str]:
+def serve_estimate(question: Question, held: Held | None = None) -> tuple[Serving, str]:
     """The serving half of an estimate, and a remark where the default objective is out of reach."""
     setting = question.serving_setting()
-    plan, size, batch, remark = choose(question, setting)
+    plan, size, batch, remark = choose(question, setting, held)
     replicas = question.n_chips // size
     job = job_of(question, batch)
     done = serve(setting, job, plan)

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from clustercast.catalog import ChipProfile, FabricProfile, ModelProfile
+    from clustercast.estimates.result import Estimate
     from clustercast.report.layout import Block
     from clustercast.report.sweep import Shown
     from clustercast.studies.check import Check
@@ -139,6 +140,13 @@ def save_comparison(result: "Comparison", *, csv: str | None, xlsx: str | None, 
         compare.save_plot(result, plot)
     if csv is not None:
         _csv(compare.csv_text(result), csv)
+
+
+def save_estimate(result: "Estimate", path: str) -> None:
+    """Draw an estimate into a file: .svg, .png, .html or .json. Raises WrongInput."""
+    from clustercast.report import estimate_plot
+
+    estimate_plot.save(result, path)
 
 
 def save_sensitivity(result: "Sensitivity", *, csv: str | None, plot: str | None) -> None:

@@ -12,6 +12,8 @@ from clustercast.studies.check.result import NORMAL, Cause, Check, Figure, Print
 from clustercast.studies.logs.steady import Pause, Steady
 
 BAR: Final = 30
+LEAST_SHOWN: Final = 1e-9  # of a time, as a share
+SERVED: Final = {"prefills_of_others": "others' prefills"}
 MOST_CAUSES: Final = 5
 MOST_FIGURES: Final = 12
 TITLES: Final = {
@@ -138,9 +140,9 @@ def one(figure: Figure) -> list[Block]:
     longest = max(figure.time_s.values(), default=0.0)
     if whole > 0.0:
         blocks.append("  where the time should go")
-    names = CAUSES | DECODE | COLLECTIVE
+    names = CAUSES | DECODE | COLLECTIVE | SERVED
     for name, value in figure.time_s.items():
-        if value > 0.0:
+        if value > LEAST_SHOWN * whole:
             chart = bar(value / longest, BAR)
             blocks.append(f"    {names.get(name, name):<20} {in_seconds(value):>9} {percent(value / whole):>7} {chart}")
     if figure.verdict != NORMAL:

@@ -2,16 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from clustercast import units
 from clustercast.errors import WrongInput
 from clustercast.report.layout import Block, Line, Table, percent, short, wrap
 from clustercast.report.text import LIMITS, counted, milliseconds
 from clustercast.studies.compare import JOBS, Comparison, JobOf, Row
-
-if TYPE_CHECKING:
-    import altair
 
 PRICES: Final = {"rent": "rented", "buy": "owned"}
 OF_ROW: Final = (
@@ -24,7 +21,6 @@ OF_JOB: Final = (
     "usd_per_million_tokens", "joules_per_token", "limiting", "evidence", "equals_reference", "equals_reference_low",
     "equals_reference_high", "even_usd_per_chip_hour",
 )  # fmt: skip
-WIDTH: Final = 200  # points, of a panel
 COLUMNS: Final = (*OF_ROW, *(f"{job}_{name}" for job in JOBS for name in OF_JOB))
 
 
@@ -215,56 +211,20 @@ def save_xlsx(found: Comparison, path: str) -> None:
         raise WrongInput(f"--xlsx: {path!r} cannot be written: {error}") from None
 
 
-def chart(found: Comparison) -> "altair.VConcatChart":
-    """Speed per card over the reference's, a point with its interval per chip, a panel per model and job.
+def chart(found: Comparison) -> dict[str, Any]:
+    """Speed of one card over the reference's with its interval, and what the run costs, for each model.
 
     Raises WrongInput where no chip and the reference do one job.
     """
-    import altair as alt
+    from clustercast.report import charts, plot
 
-    points = {(model, job): list(drawn(found, model, job)) for model in found.models for job in JOBS}
-    ends = [end for panel in points.values() for point in panel for end in (point["low"], point["high"])]
-    if not ends:
-        raise WrongInput("--plot: there is nothing to draw: no chip and the reference do one job")
-    scale = alt.Scale(type="log", domain=limits(min(ends), max(ends)))
-    rows = []
-    for model in found.models:
-        panels = []
-        for job in JOBS:
-            base = alt.Chart(alt.InlineData(values=points[model, job])).encode(
-                alt.Y("chip:N", sort=list(found.chips), title=None, scale=alt.Scale(domain=list(found.chips)))
-            )
-            x_title = f"speed of one card, {found.reference} = 1"
-            spans = base.mark_rule(strokeWidth=2).encode(alt.X("low:Q", scale=scale, title=x_title), alt.X2("high:Q"))
-            dots = base.mark_point(filled=True, size=50, color="black", opacity=1.0).encode(
-                alt.X("ratio:Q", scale=scale)
-            )
-            one = alt.Chart(alt.InlineData(values=[{"one": 1.0}])).mark_rule(strokeDash=[4, 4], color="#888")
-            panel = alt.layer(one.encode(alt.X("one:Q", scale=scale)), spans, dots)
-            panels.append(panel.properties(width=WIDTH, title=f"{model}: {job}"))
-        rows.append(alt.hconcat(*panels))
-    whole: alt.VConcatChart = alt.vconcat(*rows)
-    return whole
-
-
-def drawn(found: Comparison, model: str, job: str) -> Iterator[dict[str, Any]]:
-    """One point per chip that does a job as the reference does, with the 80 % interval of its ratio."""
-    for row in found.rows:
-        one = row.jobs.get(job)
-        if row.model != model or one is None:
-            continue
-        if one.equals_reference and one.equals_reference_low and one.equals_reference_high:
-            low, high = 1.0 / one.equals_reference_high, 1.0 / one.equals_reference_low
-            yield {"chip": row.chip, "ratio": 1.0 / one.equals_reference, "low": low, "high": high}
-
-
-def limits(low: float, high: float) -> list[float]:
-    """The ends of a logarithmic axis around all intervals and 1.
-
-    >>> limits(0.2, 3.0)
-    [0.18, 3.3]
-    """
-    return [round(min(0.9, 0.9 * low), 6), round(max(1.1, 1.1 * high), 6)]
+    document = found.as_dict()
+    drawn = [draw(document, model) for model in found.models for draw in (charts.comparison, charts.cost)]
+    said = [line.text for line in wrap(headline(found)) if isinstance(line, Line)]
+    guessed = [row.chip for row in found.rows[: len(found.chips)] if "guessed" in row.price_basis]
+    about = f"money: chips {PRICES[found.price]}" + (f"; guessed for {', '.join(guessed)}" if guessed else "")
+    said += [line.text for line in wrap(about) if isinstance(line, Line)]
+    return plot.together(f"{counted(len(found.chips), 'chip')} on equal {found.equal}", drawn, said)
 
 
 def save_plot(found: Comparison, path: str) -> None:

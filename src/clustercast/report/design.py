@@ -341,7 +341,9 @@ def chart(found: Design) -> "altair.ConcatChart":
     panels: list[Any] = [panel(found, job) for job in JOBS]
     if found.areas:
         panels.append(areas(found))
-    title = f"What a bound on TPP leaves: {found.model}"
+    said = [line.text for line in wrap(basis(found)) if isinstance(line, Line)]
+    said.append("line: the best chip under a bound on TPP; points: real chips, their sources in chips show NAME")
+    title = alt.Title(f"What a bound on TPP leaves: {found.model_name}", subtitle=said)
     drawn: alt.ConcatChart = alt.concat(*panels, columns=2).properties(title=title)
     drawn = drawn.configure_view(stroke="#888").configure_axis(gridOpacity=0.4)
     drawn.config.aria = False
@@ -355,11 +357,22 @@ def _layers(
 
     ordered = sorted(points, key=lambda point: (point["tpp"], point["chip"]))
     data = alt.InlineData(values=[point | {"odd": at % 2} for at, point in enumerate(ordered)])
-    shades = alt.Scale(domain=list(WITHIN.values()), range=["#2a7", "#c33", "#888"])
-    within = alt.Color("within:N", title="within the rule", scale=shades)
+    from clustercast.report.charts import theme
+
+    answers = list(WITHIN.values())
+    within = alt.Fill(
+        "within:N", title="within the rule", scale=alt.Scale(domain=answers, range=[theme.STRONG, "white", theme.PALE])
+    )
+    shape = alt.Shape(
+        "within:N",
+        title="within the rule",
+        scale=alt.Scale(domain=answers, range=["circle", "square", "triangle-up"]),
+    )
     drawn: alt.LayerChart | alt.FacetChart = alt.layer(
-        alt.Chart(alt.InlineData(values=line)).mark_line(color="#36c").encode(x=x, y=y),
-        alt.Chart(data).mark_point(filled=True, size=45).encode(x=x, y=y, color=within),
+        alt.Chart(alt.InlineData(values=line)).mark_line(color=theme.STRONG).encode(x=x, y=y),
+        alt.Chart(data)
+        .mark_point(filled=True, size=45, stroke=theme.INK, strokeWidth=1, opacity=1)
+        .encode(x=x, y=y, fill=within, shape=shape),
         *(
             alt.Chart(data)
             .transform_filter(f"datum.odd == {odd}")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 MOST_POINTS: Final = 16
 WIDTH: Final = 480  # points
 HEIGHT: Final = 320
+TONES: Final = ("#0b4f8a", "#c9dff2", "#5b9bd0", "#ffffff")  # light and dark by turns
+SHAPES: Final = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-left")
 
 Point = FrontierPoint | PoolsPoint
 Served = ServeResult | Pools
@@ -95,12 +97,16 @@ def chart(done: Served, points: Sequence[Point]) -> "altair.LayerChart | altair.
     """Throughput of a chip against speed for a user, and the setup that was chosen."""
     import altair as alt
 
+    from clustercast.report.charts import theme
+
     values = [_value(each) for each in points]
+    layouts = list(dict.fromkeys(value["layout"] for value in values))
+    tones = alt.Scale(domain=layouts, range=[TONES[at % len(TONES)] for at in range(len(layouts))])
+    marks = alt.Scale(domain=layouts, range=[SHAPES[at % len(SHAPES)] for at in range(len(layouts))])
     chosen = {
         "user": 1e3 / done.tpot_ms if done.tpot_ms > 0.0 else None,
         "chip": done.output_tokens_per_s_per_chip,
         "TTFT ms": done.ttft_ms,
-        "what": "the answer",
     }
     x = alt.X("user:Q", title="output tokens/s per user", scale=alt.Scale(zero=False))
     y = alt.Y("chip:Q", title="output tokens/s per chip", scale=alt.Scale(zero=False))
@@ -108,15 +114,31 @@ def chart(done: Served, points: Sequence[Point]) -> "altair.LayerChart | altair.
     line = alt.Chart(alt.InlineData(values=values)).mark_line(color="#888", interpolate="step-before").encode(x=x, y=y)
     dots = (
         alt.Chart(alt.InlineData(values=values))
-        .mark_point(filled=True, size=36)
-        .encode(x=x, y=y, color=alt.Color("layout:N", title="layout"), tooltip=tooltip)
+        .mark_point(filled=True, size=46, stroke=theme.INK, strokeWidth=0.5, opacity=1)
+        .encode(
+            x=x,
+            y=y,
+            fill=alt.Fill("layout:N", title="layout", scale=tones),
+            shape=alt.Shape("layout:N", title="layout", scale=marks),
+            tooltip=tooltip,
+        )
     )
     here = (
         alt.Chart(alt.InlineData(values=[chosen]))
-        .mark_point(size=140, color="black", filled=True)
-        .encode(x=x, y=y, shape=alt.Shape("what:N", title=None, scale=alt.Scale(range=["cross"])))
+        .mark_point(shape="circle", size=260, stroke="black", strokeWidth=2, filled=False, opacity=1)
+        .encode(x=x, y=y)
     )
-    return alt.layer(line, dots, here).properties(width=WIDTH, height=HEIGHT, title=title(done))
+    head = alt.Title(title(done), subtitle=sources(done), anchor="start")
+    return alt.layer(line, dots, here).properties(width=WIDTH, height=HEIGHT, title=head)
+
+
+def sources(done: Served) -> list[str]:
+    """What the picture rests on."""
+    if isinstance(done, ServeResult):
+        said = f"{done.engine}, {done.precision}; evidence: {done.evidence}"
+    else:
+        said = f"{done.prefill.chip}: {done.prefill.evidence}; {done.decode.chip}: {done.decode.evidence}"
+    return [said, "circled: the answer; no setup gives more of both; every number with its source: --json"]
 
 
 def _value(point: Point) -> dict[str, Any]:

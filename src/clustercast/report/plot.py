@@ -16,12 +16,17 @@ from clustercast.studies.validate import Judged, Validation, quantile
 if TYPE_CHECKING:
     import altair
 
+    from clustercast.report.charts.theme import Spec
+
 SUFFIXES: Final = (".svg", ".png", ".html", ".json")
 SIDE: Final = 300  # points
 COLUMNS: Final = 2
 SHADES: Final = 10  # colours of the stronger scheme
 PIXELS_PER_POINT: Final = 2.0
 MOST_DECADES: Final = 300
+APART: Final = 26  # points between pictures
+TITLE: Final = 16  # points
+STAND_IN: Final = "\ue03c"  # for "<", a sign for private use: no text of ours has it
 
 
 def check(path: str) -> None:
@@ -50,25 +55,58 @@ def save(result: Validation, path: str) -> None:
     write(chart(result.rows), path)
 
 
-def write(drawn: "altair.TopLevelMixin", path: str) -> None:
-    """Write a picture in the format that the file's name says. Raises WrongInput."""
-    files.write("--plot", rendered(drawn, Path(path).suffix.lower()), path)
+def write(drawn: "altair.TopLevelMixin | Spec", path: str) -> None:
+    """Write a picture in the format that the file's name says, whole or not at all. Raises WrongInput."""
+    content = rendered(drawn, Path(path).suffix.lower())
+    with files.whole("--plot", path) as fresh:
+        fresh.write_bytes(content)
 
 
-def rendered(drawn: "altair.TopLevelMixin", form: str) -> bytes:
+def together(title: str, specs: "Sequence[Spec | None]", sources: Sequence[str]) -> "Spec":
+    """Pictures of `charts` one under the other on white paper, with one caption. Raises WrongInput where there is none.
+
+    Each keeps its own title; what is drawn with one scale stays so.
+    """
+    drawn = [each for each in specs if each is not None]
+    if not drawn:
+        raise WrongInput("--plot: there is nothing to draw")
+    own = [{name: part for name, part in each.items() if name not in ("$schema", "config")} for each in drawn]
+    said = ". ".join(each["description"] for each in drawn).replace("..", ".")
+    return {
+        "$schema": drawn[0]["$schema"],
+        "title": {"text": title, "subtitle": list(sources), "offset": APART // 2, "fontSize": TITLE},
+        "description": said,
+        "config": drawn[0]["config"] | {"background": "white"},
+        "vconcat": own,
+        "spacing": APART,
+        "resolve": {"scale": dict.fromkeys(("x", "y", "color", "fill", "shape"), "independent")},
+    }
+
+
+def rendered(drawn: "altair.TopLevelMixin | Spec", form: str) -> bytes:
     """A picture in one of the formats, by suffix."""
     import vl_convert
 
     from clustercast.report import json
 
-    spec = drawn.to_dict()
+    spec = drawn if isinstance(drawn, dict) else drawn.to_dict()
     if form == ".svg":
         return (vl_convert.vegalite_to_svg(spec) + "\n").encode()
     if form == ".png":
         return vl_convert.vegalite_to_png(spec, scale=PIXELS_PER_POINT)
     if form == ".html":
-        return (vl_convert.vegalite_to_html(spec, bundle=True) + "\n").encode()
+        page = vl_convert.vegalite_to_html(_without(spec, "<", STAND_IN), bundle=True)
+        return (page.replace(STAND_IN, "\\u003c") + "\n").encode()
     return (json.dumps(spec) + "\n").encode()
+
+
+def _without(part: Any, sign: str, other: str) -> Any:
+    """A document with a sign replaced in all its texts: vl-convert writes them into a script as they are."""
+    if isinstance(part, dict):
+        return {_without(name, sign, other): _without(each, sign, other) for name, each in part.items()}
+    if isinstance(part, list):
+        return [_without(each, sign, other) for each in part]
+    return part.replace(sign, other) if isinstance(part, str) else part
 
 
 def chart(rows: Sequence[Judged]) -> "altair.ConcatChart":

@@ -349,6 +349,8 @@ def chart(found: Sensitivity) -> "altair.ConcatChart":
     """One panel per output."""
     import altair as alt
 
+    from clustercast.report.charts import theme
+
     panels = []
     for one in found.outputs:
         if isinstance(one.effects[0], Swing):
@@ -358,15 +360,29 @@ def chart(found: Sensitivity) -> "altair.ConcatChart":
         else:
             panels.append(_drawn_shares(one))
     title = f"{found.count:,} {found.chip} {doing(found)} {found.model}: {TITLES[found.method]}"
-    drawn: alt.ConcatChart = alt.concat(*panels, columns=1).properties(title=title)
+    kinds = theme.listed(sorted({each.kind for each in found.parameters}))
+    said = [f"{counted(len(found.parameters), 'number')} ({kinds}); sources and ranges: --json, --csv"]
+    said += [f"seed {found.seed}"] if found.method != TORNADO else []
+    drawn: alt.ConcatChart = alt.concat(*panels, columns=1).properties(title=alt.Title(title, subtitle=said))
     drawn = drawn.configure_view(stroke="#888").configure_axis(gridOpacity=0.4)
     drawn.config.aria = False
     return drawn
 
 
+def tones(*names: str) -> "altair.Scale":
+    """A light and a dark tone, which a grey print tells apart."""
+    import altair as alt
+
+    from clustercast.report.charts import theme
+
+    return alt.Scale(domain=list(names), range=[theme.PALE, theme.STRONG])
+
+
 def _drawn_tornado(one: Answered) -> "altair.LayerChart | altair.FacetChart":
     """A bar from the usual answer to either end, and a tick where the plan was searched again."""
     import altair as alt
+
+    from clustercast.report.charts import theme
 
     effects = [each for each in one.effects if isinstance(each, Swing) and each.swing >= LEAST_SHOWN][:MOST_ROWS]
     bars, ticks = [], []
@@ -381,12 +397,12 @@ def _drawn_tornado(one: Answered) -> "altair.LayerChart | altair.FacetChart":
     title = f"{one.title}, {one.unit}" + ("; black: with the plan searched again" if ticks else "")
     layers = [
         alt.Chart(alt.InlineData(values=bars))
-        .mark_bar()
+        .mark_bar(stroke=theme.INK, strokeWidth=0.5)
         .encode(
             x=alt.X("from:Q", scale=scale, title=title),
             x2="to:Q",
             y=y,
-            color=alt.Color("end:N", title="parameter at its", sort=["low", "high"]),
+            fill=alt.Fill("end:N", title="parameter at its", scale=tones("low", "high")),
             tooltip=["parameter:N", "end:N", "to:Q"],
         ),
         alt.Chart(alt.InlineData(values=ticks)).mark_tick(color="black", thickness=2).encode(x="at:Q", y=y),
@@ -419,6 +435,8 @@ def _drawn_shares(one: Answered) -> "altair.LayerChart | altair.FacetChart":
     """Shares of variance alone and in all, with their intervals."""
     import altair as alt
 
+    from clustercast.report.charts import theme
+
     effects = [each for each in one.effects if isinstance(each, Share)][:MOST_ROWS]
     bars = [
         {"parameter": each.parameter, "share": name, "value": value, "low": value - half, "high": value + half}
@@ -431,10 +449,10 @@ def _drawn_shares(one: Answered) -> "altair.LayerChart | altair.FacetChart":
     data = alt.InlineData(values=bars)
     y = alt.Y("parameter:N", sort=[each.parameter for each in effects], title=None)
     offset = alt.YOffset("share:N", sort=["alone", "in all"])
-    colour = alt.Color("share:N", title="share of variance", sort=["alone", "in all"])
+    fill = alt.Fill("share:N", title="share of variance", scale=tones("alone", "in all"))
     return alt.layer(
         alt.Chart(data)
-        .mark_bar()
-        .encode(x=alt.X("value:Q", title=f"share of the variance of {one.title}"), y=y, yOffset=offset, color=colour),
+        .mark_bar(stroke=theme.INK, strokeWidth=0.5)
+        .encode(x=alt.X("value:Q", title=f"share of the variance of {one.title}"), y=y, yOffset=offset, fill=fill),
         alt.Chart(data).mark_rule(color="black").encode(x="low:Q", x2="high:Q", y=y, yOffset=offset),
     ).properties(width=WIDTH, height=2 * ROW * max(len(effects), 2))

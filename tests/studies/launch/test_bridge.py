@@ -177,6 +177,13 @@ def test_nothing_of_a_recipe_is_executed(tmp_path: Path) -> None:
     assert not marker.exists()
 
 
+def test_a_recipe_that_is_written_counts_its_run_in_steps_as_its_base_does() -> None:
+    # `_pretrain_common` warms up over steps; Bridge refuses that beside train_samples (training/config.py)
+    text = bridge.write(launches.question("llama-3.1-8b"), Plan(2, 1, 1, 4, 1, 1, 1, 1, 0, 1, 0, 0, 0, 1, 0, 0), ())
+    assert "cfg.train.train_iters = " in text
+    assert "train_samples" not in text
+
+
 def test_a_recipe_that_is_written_is_python() -> None:
     asked = replace(launches.question("deepseek-v3"), job=Job(4096, 960))
     plan = Plan(1, 4, 1, 4, 1, 4, 1, 1, 0, 1, 1, 0, 0, 0, 0, 0)

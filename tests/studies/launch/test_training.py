@@ -61,7 +61,7 @@ def test_a_file_that_is_written_is_known_as_its_tools(tool: str) -> None:
 
 def _tokens(text: str, tokens: float) -> float:
     """Runs are whole steps or samples."""
-    whole = 64 * 8192 if "torchtitan" in text else 8192
+    whole = 64 * 8192 if "torchtitan" in text or "train_iters" in text else 8192
     return tokens if "_clustercast" in text else -(-tokens // whole) * whole
 
 
@@ -212,6 +212,25 @@ def test_replicas_follow_from_the_count_where_the_file_leaves_it_open() -> None:
     assert found.plan == "tp=2,pp=2,cp=1,dp=16"
     with pytest.raises(WrongInput, match=r"tp x pp x cp is 4 in run\.sh, which does not divide it"):
         training.asked_with(Asked("h100", "", n_chips=66), launch(plan=plan, n_chips=None))
+
+
+def test_the_batch_follows_from_the_count_where_the_file_leaves_it_open() -> None:
+    plan = {"tp": 2, "pp": 1, "cp": 1, "micro_batch": 2}
+    whole = launch(plan=plan, n_chips=None, global_batch=None, replica_batch=4, tokens=None, steps=10)
+    found = training.asked_with(Asked("h100", "", n_chips=64), whole)
+    assert (found.global_batch, found.tokens) == (32 * 4, 10 * 32 * 4 * 8192)
+    stated = training.asked_with(Asked("h100", "", n_chips=64, global_batch=256), whole)
+    assert (stated.global_batch, stated.tokens) == (256, 10 * 256 * 8192)
+
+
+def test_a_file_without_chips_and_batch_asks_for_one(tmp_path: Path) -> None:
+    path = tmp_path / "llama3_405b.toml"
+    path.write_text(launch_samples.TITAN_TOML_405B)
+    with pytest.raises(WrongInput) as raised:
+        training.question_of(Asked("h100", ""), path)
+    assert raised.value.hint == "give --count too"
+    asked, _ = training.question_of(Asked("h100", "", n_chips=128), path)
+    assert asked.global_batch == 32
 
 
 def test_a_shape_that_is_another_models_is_refused() -> None:

@@ -111,6 +111,22 @@ def test_experts_that_are_neither_spread_nor_sliced_are_refused_by_name() -> Non
         vllm.write(launch)
 
 
+def test_one_rank_over_two_nodes_is_headless_on_the_second() -> None:
+    # vLLM, docs/serving/parallelism_scaling.md at 096bd6a
+    launch = vllm.read("vllm serve meta-llama/Llama-3.1-405B --tensor-parallel-size 8 --pipeline-parallel-size 2", HERE)
+    text = vllm.write(launch)
+    assert "--nnodes 2 \\\n" in text
+    assert 'if [ "$NODE_RANK" -gt 0 ]; then HEADLESS=(--headless); fi' in text
+    assert vllm.read(text, HERE).plan == launch.plan
+
+
+def test_a_misspelled_option_that_counts_is_refused() -> None:
+    with pytest.raises(WrongInput) as raised:
+        vllm.read("vllm serve openai/gpt-oss-20b \\\n  --tensor-paralel-size 8", HERE)
+    assert raised.value.message.endswith(":2: --tensor-paralel-size: no such option is known")
+    assert raised.value.hint == "did you mean --tensor-parallel-size?"
+
+
 def test_a_command_that_holds_options_of_several_nodes_is_one_server() -> None:
     launch = next(
         each
@@ -119,6 +135,7 @@ def test_a_command_that_holds_options_of_several_nodes_is_one_server() -> None:
     )
     text = vllm.write(launch)
     assert "--data-parallel-size-local" in text or "--nnodes" in text
+    assert "HEADLESS=(--headless)" in text  # on all nodes but the first
     assert vllm.read(text, HERE).n_chips == launch.n_chips
 
 

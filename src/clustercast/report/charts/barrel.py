@@ -63,7 +63,7 @@ def barrel(*results: Any) -> Spec | None:
         "What ten per cent more of each resource buys",
         f"The shortest plank, by which each job is limited. {'. '.join(said)}.",
         {"vconcat": rows},
-        sources=["throughput at the chosen plan; the dark bar is the shortest plank: where more buys most"],
+        sources=["throughput at the chosen plan; in bold the shortest plank: where more buys most"],
     )
 
 
@@ -85,7 +85,7 @@ def _panel(title: str, rows: list[dict[str, Any]], most: float, *, first: bool) 
     x = theme.axis(
         "gain", "more throughput, %", scale={"domain": [0, ROOM * most], "nice": False}, axis={"tickCount": 3}
     )
-    labels = {} if first else {"axis": {"labels": False, "ticks": False}}
+    labels: Spec = {} if first else {"axis": {"labels": False, "ticks": False}}
     y = theme.names("resource", list(RESOURCES.values()), **labels)
     tone = {"condition": {"test": "datum.shortest", "value": theme.STRONG}, "value": theme.PALE}
     weight = {"condition": {"test": "datum.shortest", "value": "bold"}, "value": "normal"}

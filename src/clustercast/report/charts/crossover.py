@@ -1,4 +1,4 @@
-"""The crossover map: a cell per batch and context, lighter where one chip serves faster, darker where the other does."""
+"""The crossover map: a cell per batch and context, lighter where one chip serves faster, darker for the other."""
 
 import math
 from typing import Any, Final
@@ -7,8 +7,10 @@ from clustercast.report.charts import theme
 from clustercast.report.charts.theme import Document, Spec
 
 BOUNDS: Final = (0.25, 0.5, 1.0 / 1.05, 1.05, 2.0, 4.0)  # of a ratio, between the tones
-TONES: Final = ("#062a4d", theme.STRONG, theme.MIDDLE, theme.FRAME, "#93c0e4", theme.PALE, theme.FAINT)
+TONES: Final = ("#062a4d", "#0b4f8b", "#2f76b5", "#9dbfdd", "#c9dff3", "#dfecf8", "#f3f8fd")  # on a dark page too
 DARK_TONES: Final = 3  # of them: numbers on these are light
+ON_DARK: Final = "#fffffd"
+ON_LIGHT: Final = "#1b1f25"
 EDGE: Final = math.sqrt(2.0)  # a cell reaches half a doubling to either side
 WIDE_CELL: Final = 46
 HIGH_CELL: Final = 28
@@ -68,7 +70,7 @@ def _layers(found: Document, phase: str, rows: list[dict[str, Any]]) -> Spec:
         "field": "tone", "type": "ordinal", "legend": None,
         "scale": {"domain": list(range(len(TONES))), "range": list(TONES)},
     }  # fmt: skip
-    light = {"condition": {"test": f"datum.tone < {DARK_TONES}", "value": theme.PAPER}, "value": theme.INK}
+    light = {"condition": {"test": f"datum.tone < {DARK_TONES}", "value": ON_DARK}, "value": ON_LIGHT}
     return {
         "width": WIDE_CELL * len(across),
         "height": HIGH_CELL * len(down),

@@ -9,6 +9,8 @@ KINDS: Final = ("forward", "backward", "weight gradient")
 TONES: Final = (theme.PALE, theme.MIDDLE, theme.STRONG)
 ROW: Final = 22
 ROOM: Final = 15.0  # points that a number needs
+NARROW: Final = 4.0  # blocks have no edge of their own
+EDGE: Final = 0.4
 
 
 def pipeline(result: Any) -> Spec | None:
@@ -23,32 +25,35 @@ def pipeline(result: Any) -> Spec | None:
     rows = [
         {"stage": str(one["stage"] + 1), "from": one["start_s"] * times, "to": one["end_s"] * times,
          "middle": 0.5 * (one["start_s"] + one["end_s"]) * times, "kind": one["kind"],
-         "batch": str(one["micro_batch"] + 1) if (one["end_s"] - one["start_s"]) / end_s * width >= ROOM else ""}
+         "batch": str(one["micro_batch"] + 1) if (one["end_s"] - one["start_s"]) / end_s * width >= ROOM else "",
+         "edge": EDGE if (one["end_s"] - one["start_s"]) / end_s * width >= NARROW else 0.0}
         for one in blocks
     ]  # fmt: skip
     kinds = [kind for kind in KINDS if any(row["kind"] == kind for row in rows)]
     names = [str(stage + 1) for stage in found["shown"]]
+    title = f"time, {unit}"
     scale = {"domain": [0, end_s * times], "nice": False}
     fill = {
         "field": "kind", "type": "nominal", "title": None, "sort": kinds,
         "legend": {"orient": "top", "symbolType": "square", "symbolStrokeColor": theme.INK, "symbolStrokeWidth": 0.5},
         "scale": {"domain": kinds, "range": list(TONES[: len(kinds)])},
     }  # fmt: skip
-    y = theme.names("stage", names, "stage", scale={"domain": names, "padding": 0.1})
+    y = theme.names("stage", names, title="stage", scale={"domain": names, "padding": 0.1})
     numbers: Spec = {
         "data": theme.values([row for row in rows if row["batch"]]),
         "mark": {"type": "text", "fontSize": 10},
         "encoding": {
-            "y": y, "x": theme.axis("middle", None, scale=scale), "text": {"field": "batch"},
+            "y": y, "x": theme.axis("middle", title, scale=scale), "text": {"field": "batch"},
             "color": {"condition": {"test": "datum.kind == 'weight gradient'", "value": theme.PAPER},
                       "value": theme.INK},
         },
     }  # fmt: skip
     bars: Spec = {
         "data": theme.values(rows),
-        "mark": {"type": "bar", "stroke": theme.INK, "strokeWidth": 0.4},
+        "mark": {"type": "bar", "stroke": theme.INK},
         "encoding": {
-            "y": y, "x": theme.axis("from", f"time, {unit}", scale=scale), "x2": {"field": "to"}, "fill": fill,
+            "y": y, "x": theme.axis("from", title, scale=scale), "x2": {"field": "to"}, "fill": fill,
+            "strokeWidth": {"field": "edge", "type": "quantitative", "scale": None, "legend": None},
         },
     }  # fmt: skip
     drawn = f"{len(names)} of {found['n_stages']} stages" if len(names) < found["n_stages"] else f"{len(names)} stages"

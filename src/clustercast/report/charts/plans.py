@@ -7,7 +7,8 @@ from clustercast.report.charts import theme
 from clustercast.report.charts.theme import Spec
 
 HIGH: Final = 260
-MOST_NUMBERED: Final = 5
+KINDS: Final = ("fastest plans", "least memory for its speed")
+NEAR: Final = 0.03  # of the axes: points that share one text
 
 
 def plans(result: Any) -> Spec | None:
@@ -19,24 +20,16 @@ def plans(result: Any) -> Spec | None:
     slowest_s = max(each["step_s"] for each in (*ranked, *front))
     unit, times = theme.time_unit(slowest_s)
     points = [
-        {"memory": 100.0 * each["memory_fraction"], "step": each["step_s"] * times, "kind": "fastest plans",
-         "place": str(place) if place <= MOST_NUMBERED else ""}
-        for place, each in enumerate(ranked, 1)
-    ]  # fmt: skip
+        {"memory": 100.0 * each["memory_fraction"], "step": each["step_s"] * times, "kind": KINDS[0]} for each in ranked
+    ]
     steps = [
-        {
-            "memory": 100.0 * each["memory_fraction"],
-            "step": each["step_s"] * times,
-            "kind": "least memory for its speed",
-        }
-        for each in front
+        {"memory": 100.0 * each["memory_fraction"], "step": each["step_s"] * times, "kind": KINDS[1]} for each in front
     ]
     x = theme.axis("memory", "memory of the fullest chip, % of what there is", scale={"zero": False, "padding": 12})
     y = theme.axis("step", f"time of a step, {unit}", scale={"zero": False, "padding": 12})
-    shape = {
-        "field": "kind", "type": "nominal", "title": None, "legend": {"orient": "top", "symbolFillColor": theme.INK},
-        "scale": {"domain": ["fastest plans", "least memory for its speed"], "range": ["circle", "diamond"]},
-    }  # fmt: skip
+    of_kind = {"field": "kind", "type": "nominal", "title": None, "legend": {"orient": "top"}}
+    shape = of_kind | {"scale": {"domain": list(KINDS), "range": ["circle", "diamond"]}}
+    fill = of_kind | {"scale": {"domain": list(KINDS), "range": [theme.STRONG, theme.PALE]}}
     best = ranked[0]
     body: Spec = {
         "width": theme.WIDE - 60,
@@ -49,15 +42,11 @@ def plans(result: Any) -> Spec | None:
             },
             {
                 "data": theme.values([*steps, *points]),
-                "mark": {"type": "point", "size": 70, "filled": True, "opacity": 1},
-                "encoding": {
-                    "x": x, "y": y, "shape": shape,
-                    "fill": {"condition": {"test": "datum.kind == 'fastest plans'", "value": theme.STRONG},
-                             "value": theme.MIDDLE},
-                },
+                "mark": {"type": "point", "size": 70, "filled": True, "opacity": 1, "stroke": theme.INK},
+                "encoding": {"x": x, "y": y, "shape": shape, "fill": fill},
             },
             {
-                "data": theme.values([row for row in points if row["place"]]),
+                "data": theme.values(numbered(points)),
                 "mark": {"type": "text", "dx": 10, "dy": -7, "fontSize": 11},
                 "encoding": {"x": x, "y": y, "text": {"field": "place"}},
             },
@@ -70,3 +59,24 @@ def plans(result: Any) -> Spec | None:
         body,
         sources=[f"exact search over {found['n_considered']:,} plans; numbers are places in the ranking"],
     )
+
+
+def numbered(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Places in the ranking, those of plans that lie on one another together.
+
+    >>> [each["place"] for each in numbered([{"memory": 10, "step": 1}, {"memory": 10, "step": 1}])]
+    ['1, 2']
+    """
+    spans = [max(each[name] for each in points) - min(each[name] for each in points) for name in ("memory", "step")]
+    found: list[dict[str, Any]] = []
+    for place, one in enumerate(points, 1):
+        for other in found:
+            if all(
+                abs(one[name] - other[name]) <= NEAR * span
+                for name, span in zip(("memory", "step"), spans, strict=True)
+            ):
+                other["place"] += f", {place}"
+                break
+        else:
+            found.append({"memory": one["memory"], "step": one["step"], "place": str(place)})
+    return found

@@ -10,7 +10,13 @@ from clustercast.report.layout import percent
 PHASES: Final = ("training", "prefill", "decode")
 SHAPES: Final = {"training": "circle", "prefill": "triangle-up", "decode": "square"}
 FILLS: Final = {"training": theme.STRONG, "prefill": theme.PALE, "decode": theme.MIDDLE}
+ACROSS: Final = theme.WIDE - 70
 HIGH: Final = 300
+LETTER: Final = 5.8  # points, of a word's letters
+LINE: Final = 13.0
+MARK: Final = 7.0
+FARTHEST: Final = 16  # half lines that words may go up or down
+LEAST_SAID: Final = 0.01  # of a phase's time
 ROOM: Final = 2.5  # of a logarithmic axis, beyond its outermost points
 
 
@@ -37,15 +43,28 @@ def roofline(result: Any) -> Spec | None:
     right = max(ROOM * ridge, ROOM * max(point["intensity"] for point in points))
     lines = _roofs(found, left, right)
     top = max(one["flop_per_s"] for one in peaks.values()) * ROOM
-    bottom = min(min(point["rate"] for point in points), left * found["roofs"][0]["hbm_bytes_per_s"]) / ROOM
-    x = theme.axis("intensity", "FLOP per byte of HBM traffic",
-                   scale={"type": "log", "domain": [left, right], "nice": False}, axis={"format": "~g", "tickCount": 6})  # fmt: skip
-    y = theme.axis("rate", "FLOP/s of one chip",
-                   scale={"type": "log", "domain": [bottom, top], "nice": False}, axis={"format": "~s", "tickCount": 6})  # fmt: skip
+    bottom = min(*(point["rate"] for point in points), left * found["roofs"][0]["hbm_bytes_per_s"]) / ROOM
+    across = {"type": "log", "domain": [left, right], "nice": False}
+    up = {"type": "log", "domain": [bottom, top], "nice": False}
+    x = theme.axis(
+        "intensity",
+        "FLOP per byte of HBM traffic",
+        scale=across,
+        axis={"format": "~g", "values": _decades(left, right)},
+    )
+    y = theme.axis("rate", "FLOP/s of one chip", scale=up, axis={"format": "~s", "values": _decades(bottom, top)})
     phases = [phase for phase in PHASES if any(point["phase"] == phase for point in points)]
-    near = _beside(points, left, right, bottom, top)
+    places = [
+        (ACROSS * math.log(point["intensity"] / left) / math.log(right / left),
+         HIGH * math.log(top / point["rate"]) / math.log(top / bottom))
+        for point in points
+    ]  # fmt: skip
+    words = beside(
+        [point for point in points if point["share"] >= LEAST_SAID],
+        [place for place, point in zip(places, points, strict=True) if point["share"] >= LEAST_SAID],
+    )
     body: Spec = {
-        "width": theme.WIDE - 70,
+        "width": ACROSS,
         "height": HIGH,
         "layer": [
             {
@@ -63,18 +82,40 @@ def roofline(result: Any) -> Spec | None:
                     "fill": _by_phase(phases, [FILLS[each] for each in phases]),
                 },
             },
-            *(
-                {
-                    "data": theme.values([point for point in near if point["align"] == align]),
-                    "mark": {"type": "text", "align": align, "dx": 9 if align == "left" else -9, "fontSize": 11},
-                    "encoding": {"x": theme.axis("intensity", None), "y": theme.axis("text_rate", None),
-                                 "text": {"field": "text"}},
-                }
-                for align in ("left", "right")
-            ),
+            {
+                "data": theme.values([one for one in words if abs(one["y"] - one["py"]) > LINE]),
+                "mark": {"type": "rule", "color": theme.FRAME, "strokeWidth": 0.7},
+                "encoding": {
+                    "x": _pixels("px"), "y": _pixels("py"),
+                    "x2": {"field": "to", "type": "quantitative"}, "y2": {"field": "y"},
+                },
+                "transform": [
+                    {"calculate": f"datum.x > datum.px ? datum.x - 2 : datum.x + {LETTER} * length(datum.text)",
+                     "as": "to"}
+                ],
+            },
+            {
+                "data": theme.values(words),
+                "mark": {"type": "text", "align": "left", "fontSize": 11},
+                "encoding": {"x": _pixels("x"), "y": _pixels("y"), "text": {"field": "text"}},
+            },
         ],
     }  # fmt: skip
     return theme.spec(f"Roofline, {found['chip']}", _sentence(found, points), body, sources=[_source(found)])
+
+
+def _pixels(field: str) -> Spec:
+    """A channel that is no scale's: points of the picture."""
+    return {"field": field, "type": "quantitative", "scale": None, "axis": None}
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """Powers of ten between two numbers.
+
+    >>> _decades(0.5, 120.0)
+    [1.0, 10.0, 100.0]
+    """
+    return [10.0**power for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
 
 
 def _by_phase(phases: list[str], tones: list[str]) -> Spec:
@@ -104,22 +145,34 @@ def _roofs(found: Document, left: float, right: float) -> list[dict[str, Any]]:
     return lines
 
 
-def _beside(points: list[dict[str, Any]], left: float, right: float, bottom: float, top: float) -> list[dict[str, Any]]:
-    """Where the words go: to the side with room, and no two on the same line of text."""
-    apart = math.log(top / bottom) * 14.0 / HIGH  # a line of text on the axis
-    middle = math.sqrt(left * right)
-    placed_texts: list[tuple[str, float, float]] = []
+def beside(points: list[dict[str, Any]], at: list[tuple[float, float]]) -> list[dict[str, Any]]:
+    """Where the words of each point go: the nearest place, by its side, that covers no other word or point.
+
+    at  of each point, in points of the picture from its top left corner
+    """
+    taken = [(x - MARK, y - MARK, x + MARK, y + MARK) for x, y in at]
     found = []
-    for point in sorted(points, key=lambda each: -each["rate"]):
-        align = "left" if point["intensity"] < middle else "right"
-        at = math.log(point["rate"])
-        for whose, x, y in sorted(placed_texts, key=lambda each: -each[2]):
-            near_x = abs(math.log(point["intensity"] / x)) < math.log(right / left) * 0.35
-            if whose == align and near_x and abs(y - at) < apart:
-                at = y - apart
-        placed_texts.append((align, point["intensity"], at))
-        found.append(point | {"align": align, "text_rate": math.exp(at)})
+    for point, (x, y) in sorted(zip(points, at, strict=True), key=lambda pair: -pair[0]["share"]):
+        long = LETTER * len(point["text"])
+        boxes = [
+            (left, top, left + long, top + LINE)
+            for far in range(FARTHEST)
+            for down in dict.fromkeys((far, -far))
+            for left, top in (
+                (x + MARK + 3, y - LINE / 2 + down * LINE / 2),
+                (x - MARK - 3 - long, y - LINE / 2 + down * LINE / 2),
+            )
+            if left >= 0 and left + long <= ACROSS and top >= 0 and top + LINE <= HIGH
+        ]
+        box = next((box for box in boxes if not any(_meet(box, other) for other in taken)), None)
+        if box is not None:
+            taken.append(box)
+            found.append(point | {"x": box[0], "y": (box[1] + box[3]) / 2, "px": x, "py": y})
     return found
+
+
+def _meet(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _sentence(found: Document, points: list[dict[str, Any]]) -> str:

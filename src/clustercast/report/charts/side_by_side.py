@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from clustercast import units
 from clustercast.report.charts import theme
-from clustercast.report.charts.theme import Spec
+from clustercast.report.charts.theme import Document, Spec
 from clustercast.report.layout import short
 
 JOBS: Final = ("training", "prefill", "decode")
@@ -20,13 +20,12 @@ def comparison(result: Any, model: str | None = None) -> Spec | None:
     rows = [row for row in found["rows"] if row["model"] == model]
     points = {
         job: [
-            {"chip": row["chip"], "ratio": 1.0 / one["equals_reference"], "low": 1.0 / one["equals_reference_high"],
-             "high": 1.0 / one["equals_reference_low"], "text": short(1.0 / one["equals_reference"])}
+            _point(row["chip"], one, found["reference"])
             for row in rows
-            if (one := row["jobs"].get(job)) and one["equals_reference"] and one["equals_reference_high"]
+            if (one := row["jobs"].get(job)) and _whole(one)
         ]
         for job in JOBS
-    }  # fmt: skip
+    }
     drawn = {job: each for job, each in points.items() if each}
     if len(rows) < 2 or not drawn:
         return None
@@ -34,8 +33,7 @@ def comparison(result: Any, model: str | None = None) -> Spec | None:
     scale = {"type": "log", "domain": [0.9 * min(ends), 1.1 * max(ends)], "nice": False}
     order = list(dict.fromkeys(row["chip"] for row in rows))
     said = [
-        f"in {job} "
-        + theme.listed([f"{each['chip']} {each['text']}" for each in some if each["chip"] != found["reference"]])
+        f"in {job} " + theme.listed([f"{each['chip']} {each['text']}" for each in some if each["text"]])
         for job, some in drawn.items()
         if len(some) > 1
     ]
@@ -51,9 +49,20 @@ def comparison(result: Any, model: str | None = None) -> Spec | None:
     )
 
 
+def _whole(one: Document) -> bool:
+    return all(one[name] for name in ("equals_reference", "equals_reference_low", "equals_reference_high"))
+
+
+def _point(chip: str, one: Document, reference: str) -> dict[str, Any]:
+    ratio = 1.0 / one["equals_reference"]
+    ends = {"low": 1.0 / one["equals_reference_high"], "high": 1.0 / one["equals_reference_low"]}
+    return {"chip": chip, "ratio": ratio, "text": "" if chip == reference else short(ratio), **ends}
+
+
 def _panel(job: str, points: list[dict[str, Any]], order: list[str], scale: Spec, *, first: bool) -> Spec:
-    labels = {} if first else {"axis": {"labels": False, "ticks": False}}
-    x = theme.axis("ratio", "times the reference", scale=scale, axis={"tickCount": 4, "format": "~g"})
+    labels: Spec = {} if first else {"axis": {"labels": False, "ticks": False}}
+    title = "times the reference"
+    x = theme.axis("ratio", title, scale=scale, axis={"tickCount": 4, "format": "~g"})
     return {
         "title": {"text": job, "fontSize": theme.SIZE, "fontWeight": "bold"},
         "width": PANEL,
@@ -64,16 +73,16 @@ def _panel(job: str, points: list[dict[str, Any]], order: list[str], scale: Spec
             {
                 "data": theme.values([{"one": 1.0}]),
                 "mark": {"type": "rule", "strokeDash": [4, 3], "color": theme.FRAME},
-                "encoding": {"x": theme.axis("one", None, scale=scale), "y": None},
+                "encoding": {"x": theme.axis("one", title, scale=scale), "y": None},
             },
             {
                 "mark": {"type": "rule", "strokeWidth": 2},
-                "encoding": {"x": theme.axis("low", None, scale=scale), "x2": {"field": "high"}},
+                "encoding": {"x": theme.axis("low", title, scale=scale), "x2": {"field": "high"}},
             },
             {"mark": {"type": "point", "filled": True, "size": 60, "opacity": 1}, "encoding": {"x": x}},
             {
                 "mark": {"type": "text", "dy": -9, "fontSize": 11},
-                "encoding": {"x": theme.axis("ratio", None, scale=scale), "text": {"field": "text"}},
+                "encoding": {"x": theme.axis("ratio", title, scale=scale), "text": {"field": "text"}},
             },
         ],
     }

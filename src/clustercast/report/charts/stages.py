@@ -32,7 +32,8 @@ def stages(result: Any) -> Spec | None:
         "legend": {"orient": "top", "symbolType": "square", "symbolStrokeColor": theme.INK, "symbolStrokeWidth": 0.5},
         "scale": {"domain": list(PARTS), "range": list(theme.RAMP)},
     }  # fmt: skip
-    x = theme.axis("gib", "GiB per chip", stack="zero", scale={"domain": [0, 1.05 * capacity], "nice": False})
+    title = "GiB per chip"
+    x = theme.axis("gib", title, stack="zero", scale={"domain": [0, 1.05 * capacity], "nice": False})
     names = [str(one["stage"] + 1) for one in shown]
     body: Spec = {
         "width": theme.WIDE - 60,
@@ -42,13 +43,13 @@ def stages(result: Any) -> Spec | None:
                 "data": theme.values(rows),
                 "mark": {"type": "bar", "stroke": theme.INK, "strokeWidth": 0.5},
                 "encoding": {
-                    "y": theme.names("stage", names, "stage"), "x": x, "fill": fill, "order": {"field": "order"},
+                    "y": theme.names("stage", names, title="stage"), "x": x, "fill": fill, "order": {"field": "order"},
                 },
             },
             {
                 "data": theme.values([{"capacity": capacity}]),
                 "mark": {"type": "rule", "strokeWidth": 2, "strokeDash": [5, 3]},
-                "encoding": {"x": theme.axis("capacity", None)},
+                "encoding": {"x": theme.axis("capacity", title)},
             },
         ],
     }  # fmt: skip

@@ -99,8 +99,8 @@ def values(rows: Sequence[Mapping[str, Any]]) -> Spec:
     return {"values": [dict(row) for row in rows]}
 
 
-def axis(field: str, title: str | None, **more: Any) -> Spec:
-    """A channel of numbers with its title and unit.
+def axis(field: str, title: str, **more: Any) -> Spec:
+    """A channel of numbers with its title and unit; layers of one picture have the same one.
 
     >>> axis("s", "time, s")["type"]
     'quantitative'
@@ -108,7 +108,7 @@ def axis(field: str, title: str | None, **more: Any) -> Spec:
     return {"field": field, "type": "quantitative", "title": title, **more}
 
 
-def names(field: str, order: Sequence[str], title: str | None = None, **more: Any) -> Spec:
+def names(field: str, order: Sequence[str], *, title: str | None = None, **more: Any) -> Spec:
     """A channel of names in a given order."""
     return {"field": field, "type": "nominal", "title": title, "sort": list(order), **more}
 

@@ -25,10 +25,11 @@ def tornado(result: Any, most: int = MOST_ROWS) -> Spec | None:
     ]  # fmt: skip
     order = [each["parameter"] for each in effects]
     first = effects[0]
+    title = f"{one['title']}, {one['unit']}"
     tone = {
         "field": "end", "type": "nominal", "title": "the number at its",
         "scale": {"domain": ["low", "high"], "range": [theme.PALE, theme.STRONG]},
-        "legend": {"orient": "top", "direction": "horizontal", "symbolType": "square"},
+        "legend": {"orient": "top", "direction": "horizontal", "symbolType": "square", "titleOrient": "left"},
     }  # fmt: skip
     body: Spec = {
         "width": theme.WIDE - 200,
@@ -39,7 +40,7 @@ def tornado(result: Any, most: int = MOST_ROWS) -> Spec | None:
                 "mark": {"type": "bar", "stroke": theme.INK, "strokeWidth": 0.5, "height": {"band": 0.7}},
                 "encoding": {
                     "y": theme.names("parameter", order),
-                    "x": theme.axis("usual", f"{one['title']}, {one['unit']}", scale={"zero": False}),
+                    "x": theme.axis("usual", title, scale={"zero": False}),
                     "x2": {"field": "to"},
                     "fill": tone,
                 },
@@ -47,7 +48,7 @@ def tornado(result: Any, most: int = MOST_ROWS) -> Spec | None:
             {
                 "data": theme.values([{"usual": usual}]),
                 "mark": {"type": "rule", "strokeWidth": 1.5},
-                "encoding": {"x": theme.axis("usual", None)},
+                "encoding": {"x": theme.axis("usual", title)},
             },
         ],
     }

@@ -72,7 +72,7 @@ def _layers(rows: list[dict[str, Any]], order: list[str], unit: str, longest: fl
     scale = {"domain": [0, ROOM * longest], "nice": False}
     tone = {"condition": {"test": "datum.whole", "value": theme.PALE}, "value": theme.MIDDLE}
     y = theme.names("cause", order)
-    beside = {"field": "end", "type": "quantitative"}
+    title = f"time, {unit}"
     rows = [{**row, "end": max(row["to"], row.get("high", 0.0))} for row in rows]
     return {
         "data": theme.values(rows),
@@ -83,7 +83,7 @@ def _layers(rows: list[dict[str, Any]], order: list[str], unit: str, longest: fl
             {
                 "mark": {"type": "bar", "stroke": theme.INK, "strokeWidth": 0.5, "minBandSize": 8},
                 "encoding": {
-                    "x": theme.axis("from", f"time, {unit}", scale=scale),
+                    "x": theme.axis("from", title, scale=scale),
                     "x2": {"field": "to"},
                     "fill": tone,
                 },
@@ -91,11 +91,11 @@ def _layers(rows: list[dict[str, Any]], order: list[str], unit: str, longest: fl
             {
                 "transform": [{"filter": "datum.whole"}],
                 "mark": {"type": "rule", "color": theme.INK, "strokeWidth": 2},
-                "encoding": {"x": theme.axis("low", None, scale=scale), "x2": {"field": "high"}},
+                "encoding": {"x": theme.axis("low", title, scale=scale), "x2": {"field": "high"}},
             },
             {
                 "mark": {"type": "text", "align": "left", "dx": 5},
-                "encoding": {"x": {**beside, "scale": scale}, "text": {"field": "text"}},
+                "encoding": {"x": theme.axis("end", title, scale=scale), "text": {"field": "text"}},
             },
         ],
     }

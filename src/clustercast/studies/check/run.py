@@ -12,7 +12,7 @@ from clustercast.studies.logs import nccl, results, training
 from clustercast.studies.logs import text as logs
 
 EXPECTED: Final = (
-    f"expected {training.EXPECTED}; the text or JSON of nccl-tests; the JSON of vllm bench serve, SGLang or AIPerf"
+    f"{training.EXPECTED}; the text or JSON of nccl-tests; the JSON of vllm bench serve, SGLang or AIPerf"
 )
 
 

@@ -23,6 +23,8 @@ MOST_NESTED: Final = 32
 MOST_SHELLS: Final = 3  # that are handed a text one inside the other
 MOST_SHOWN: Final = 64
 MOST_NAMED: Final = 4  # options in a note
+MOST_COMPARED: Final = 200  # options that are looked at for a slip of the pen
+ALMOST_EQUAL: Final = 0.94  # of two names, as difflib counts: a letter more, less or other in a long one
 LARGEST: Final = 10**15
 
 _PLAIN: Final = re.compile(r"[^\s\\'\"$`;&|()<>]+")
@@ -679,9 +681,22 @@ class Options:
             for option in self.repeated[:MOST_NAMED]
         ]
         left = self.unasked()
+        self._misspelled(left)
         if left:
             said.append(not_read([option.name for option in left]))
         return said
+
+    def _misspelled(self, left: Sequence[Option]) -> None:
+        """Refuse an option that is a letter away from one that counts and is not given. Raises WrongInput."""
+        import difflib
+
+        absent = [key for key in self.asked if key not in self.given]
+        for option in left[:MOST_COMPARED]:
+            key = _key(option.name)
+            alike = [each for each in absent if abs(len(each) - len(key)) <= 1]
+            near = difflib.get_close_matches(key, alike, 1, cutoff=ALMOST_EQUAL)
+            if near:
+                raise self.wrong(option, "no such option is known", hint=f"did you mean --{near[0]}?")
 
 
 def not_read(names: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 Names: NVIDIA-NeMo/Megatron-Bridge at 067f987, src/megatron/bridge/recipes and scripts/performance.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -375,7 +376,8 @@ def _settings(question: Question, plan: records.Plan) -> dict[str, str]:
     said |= {
         "train.global_batch_size": job.global_batch,
         "train.micro_batch_size": plan.micro_batch,
-        "train.train_samples": -(-int(question.tokens) // job.seq_len),
+        # in steps: `_pretrain_common` warms up over steps, which Bridge refuses beside a run counted in samples
+        "train.train_iters": math.ceil(question.tokens / (job.global_batch * job.seq_len)),
         "dataset.seq_length": job.seq_len,
         "ddp.use_distributed_optimizer": plan.zero > 0,
         "ddp.use_megatron_fsdp": fsdp,

@@ -147,6 +147,7 @@ def read(text: str, path: Path) -> TrainingLaunch:
         plan=plan,
         n_chips=n_chips,
         global_batch=batch,
+        replica_batch=_replica_batch(found) if batch is None else None,
         seq_len=seq_len,
         precision=_precision(found, warnings),
         tokens=float(tokens) if isinstance(tokens, int | float) and not isinstance(tokens, bool) else None,
@@ -174,6 +175,13 @@ def _batch(found: Json, plan: dict[str, int]) -> int | None:
         dp = n_chips // (plan["tp"] * plan["cp"]) or 1
         return micro * (steps or 1) * dp
     return batch
+
+
+def _replica_batch(found: Json) -> int | None:
+    """Sequences of one replica and step where both its numbers are given: the tool's own default for the batch."""
+    micro = found.whole("train_micro_batch_size_per_gpu")
+    steps = found.whole("gradient_accumulation_steps")
+    return None if micro is None or steps is None else micro * steps
 
 
 def _zero(found: Json, plan: dict[str, int], warnings: list[str]) -> None:

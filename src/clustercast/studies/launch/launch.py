@@ -18,6 +18,8 @@ class TrainingLaunch:
     plan: dict[str, int] = field(default_factory=dict)
     n_chips: int | None = None
     global_batch: int | None = None  # sequences
+    replica_batch: int | None = None  # sequences of one replica and step, where the global batch follows from the chips
+    steps: int | None = None  # of the run, where its tokens follow from the global batch
     seq_len: int | None = None
     precision: str | None = None  # a recipe of the catalogue
     tokens: float | None = None

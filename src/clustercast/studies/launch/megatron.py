@@ -171,6 +171,8 @@ def understand(
         plan=found.fields,
         n_chips=chips,
         global_batch=batch,
+        replica_batch=found.fields.get("micro_batch") if batch is None else None,
+        steps=options.whole("train-iters"),
         seq_len=seq_len,
         precision=precision,
         tokens=tokens,

@@ -232,6 +232,8 @@ def understand(told: Told) -> TrainingLaunch:
         plan=plan,
         n_chips=chips,
         global_batch=batch,
+        replica_batch=_replica_batch(told, plan) if batch is None else None,
+        steps=steps,
         seq_len=seq_len,
         precision=_precision(told, warnings),
         tokens=float(steps * batch * seq_len) if steps and batch and seq_len else None,
@@ -330,14 +332,21 @@ def _global_batch(told: Told, plan: dict[str, int], seq_len: int | None) -> int 
         at, batch = tokens_at, tokens // seq_len
     dp, micro = plan.get("dp"), plan.get("micro_batch")
     if batch is None or batch < 1:
-        local = told.whole("training.local_batch_size", "training.batch_size")
-        passes = told.whole("parallelism.num_pp_microbatches") or 1
-        if dp is None or micro is None:
-            return None
-        return dp * (local if local is not None else micro * (passes if plan["pp"] > 1 else 1))
+        of_one = _replica_batch(told, plan)
+        return None if dp is None or of_one is None else dp * of_one
     if dp is not None and micro is not None and batch % (dp * micro):
         raise told.wrong(at, f"{batch} sequences are not divisible by dp {dp} x {micro} sequences of a pass")
     return batch
+
+
+def _replica_batch(told: Told, plan: dict[str, int]) -> int | None:
+    """Sequences of one replica and step where no global batch is given: one local batch."""
+    local = told.whole("training.local_batch_size", "training.batch_size")
+    passes = told.whole("parallelism.num_pp_microbatches") or 1
+    micro = plan.get("micro_batch")
+    if micro is None:
+        return None
+    return local if local is not None else micro * (passes if plan["pp"] > 1 else 1)
 
 
 def _stages(told: Told, plan: dict[str, int], put: Put, record: records.Model | None, notes: list[str]) -> None:

@@ -150,9 +150,26 @@ def asked_with(asked: Asked, launch: TrainingLaunch) -> Asked:
         if given is not None and read is not None and given != read:
             raise contradiction(option, given, launch, name, read)
         changed[name] = given if given is not None else read
-    tokens = asked.tokens if asked.tokens is not None else launch.tokens
-    plan = _plan(asked, launch, changed["n_chips"] if isinstance(changed["n_chips"], int) else None)
+    n_chips = changed["n_chips"] if isinstance(changed["n_chips"], int) else None
+    plan = _plan(asked, launch, n_chips)
+    if changed["global_batch"] is None:
+        changed["global_batch"] = _following_batch(launch, plan)
+    tokens = asked.tokens if asked.tokens is not None else _tokens(launch, changed)
     return replace(asked, **changed, model=_model(asked, launch), plan=plan, tokens=tokens)  # type: ignore[arg-type]
+
+
+def _following_batch(launch: TrainingLaunch, plan: str) -> int | None:
+    """The global batch of a launch that leaves it to the number of replicas, as its tool takes it."""
+    dp = plan_text.parse(plan).get("dp")
+    return None if dp is None or launch.replica_batch is None else dp * launch.replica_batch
+
+
+def _tokens(launch: TrainingLaunch, said: dict[str, int | str | None]) -> float | None:
+    """The tokens of a run, also where the file says steps and the batch became known only now."""
+    batch, seq_len = said["global_batch"], said["seq_len"]
+    if launch.tokens is None and launch.steps and isinstance(batch, int) and isinstance(seq_len, int):
+        return float(launch.steps) * batch * seq_len
+    return launch.tokens
 
 
 def _recipe(name: str | None) -> str | None:
@@ -215,6 +232,11 @@ def question_of(asked: Asked, path: str | Path) -> tuple[Asked, TrainingLaunch]:
     """The question that a launch file and the user's own options make together."""
     launch = read_training(path)
     both = asked_with(asked, launch)
+    if launch.replica_batch is not None and both.n_chips is None and both.global_batch is None:
+        raise WrongInput(
+            f"{launch.file}: neither the chips nor the global batch are said, and one follows from the other",
+            hint="give --count too",
+        )
     return replace(both, stack=stack_of(asked, tools()[launch.tool])), launch
 
 

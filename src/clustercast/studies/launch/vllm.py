@@ -242,8 +242,10 @@ def _nodes(plan: Mapping[str, int], server: scripts.Server) -> tuple[list[str], 
     if server.n_nodes == 1:
         return [], []
     rank_chips, ranks = plan["tp"] * plan["pp"], plan["attention_dp"]
-    if ranks == 1:
-        return ["--nnodes", str(server.n_nodes), '--node-rank "$NODE_RANK"', '--master-addr "$MASTER_ADDR"'], []
+    first_serves = ["HEADLESS=()", 'if [ "$NODE_RANK" -gt 0 ]; then HEADLESS=(--headless); fi']
+    if ranks == 1:  # vLLM, docs/serving/parallelism_scaling.md at 096bd6a: the other nodes are headless
+        raw = [f"--nnodes {server.n_nodes}", '--node-rank "$NODE_RANK"', '--master-addr "$MASTER_ADDR"']
+        return [*raw, '"${HEADLESS[@]}"'], first_serves
     if server.node_chips % rank_chips:
         scripts.refuse(
             TOOL, f"data parallel ranks of {rank_chips} chips over nodes of {server.node_chips}", "let tp x pp divide 8"
@@ -255,4 +257,4 @@ def _nodes(plan: Mapping[str, int], server: scripts.Server) -> tuple[list[str], 
         '--data-parallel-address "$MASTER_ADDR"',
         '"${HEADLESS[@]}"',
     ]
-    return raw, ["HEADLESS=()", 'if [ "$NODE_RANK" -gt 0 ]; then HEADLESS=(--headless); fi']
+    return raw, first_serves
