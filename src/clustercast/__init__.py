@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from clustercast.studies.measure import Measurement
     from clustercast.studies.plan import PlanRanking
     from clustercast.studies.query.result import QueryResult, Questions, Sink
+    from clustercast.studies.report import Progress as ReportProgress
+    from clustercast.studies.report import Report
     from clustercast.studies.rules import RulesHistory, RulesResult, RulesTable
+    from clustercast.studies.saved import SweepReport
     from clustercast.studies.sensitivity import Sensitivity
     from clustercast.studies.serving.crossover import Crossover
     from clustercast.studies.serving.pools import Pools
@@ -56,6 +59,8 @@ __all__ = [
     "pools",
     "query",
     "questions",
+    "report_of",
+    "report_on",
     "rules",
     "rules_history",
     "rules_table",
@@ -827,6 +832,74 @@ def fabric(name: str) -> "FabricProfile":
     from clustercast import catalog
 
     return catalog.find_fabric(name)
+
+
+def report_on(
+    chips: "str | Sequence[str]",
+    model: str = "",
+    *,
+    n_chips: int | None = None,
+    tokens: float | None = None,
+    global_batch: int | None = None,
+    seq_len: int | None = None,
+    precision: str | None = None,
+    plan: str = "",
+    input_len: int | None = None,
+    output_len: int | None = None,
+    batch: int | None = None,
+    fabric: str | None = None,
+    stack: str | None = None,
+    engine: str = "vllm",
+    settings: tuple[str, ...] = (),
+    price: str = "rent",
+    launch: "str | Path | None" = None,
+    calibration: "str | Path | Sequence[str | Path]" = (),
+    progress: "ReportProgress | None" = None,
+) -> "Report":
+    """Everything about one question: estimate, planks, plans, sensitivity, rules; `report.save_report` writes it.
+
+    chips     one or up to six: the first is looked at closely, the others stand beside it
+    progress  is called with what is asked next, how many parts are done, and of how many
+
+    The other arguments are those of `estimate`; settings may name one of several chips: "h20.hbm_bandwidth=6TB/s".
+    Raises errors.WrongInput and errors.NoAnswer.
+
+    >>> found = report_on("h100", "llama-3.1-8b", n_chips=8, plan="tp=1,pp=1,dp=8,zero=3,mb=1,recompute=full")
+    >>> found.chips[0].rules.chip, found.stages.stages[0].total <= found.stages.capacity
+    ('h100-sxm5-80gb', True)
+    """
+    import os
+
+    from clustercast.catalog import constants
+    from clustercast.estimates.question import Asked
+    from clustercast.studies.report import report
+
+    names = (chips,) if isinstance(chips, str) else tuple(chips)
+    asked = Asked(
+        names[0] if names else "", model, n_chips, tokens, global_batch, seq_len, precision, plan,
+        input_len, output_len, batch, fabric, stack, engine, tuple(settings), price,
+    )  # fmt: skip
+    files = (calibration,) if isinstance(calibration, (str, os.PathLike)) else tuple(calibration)
+    laid = tuple(os.fspath(each) for each in files)
+    with constants.using(calibration, settings):
+        if launch is None:
+            return report(names, asked, calibration=laid, progress=progress)
+        from clustercast.studies.launch import training
+
+        asked, read = training.question_of(asked, launch)
+        return report(names, asked, calibration=laid, launch=read, launch_file=os.fspath(launch), progress=progress)
+
+
+def report_of(source: "str | Path") -> "SweepReport | Estimate":
+    """What was saved, to be written as a report: the folder of a sweep, or a file of `estimate --json`.
+
+    Raises errors.WrongInput, and errors.NoAnswer where nothing of a sweep is finished.
+    """
+    from pathlib import Path
+
+    from clustercast.studies import saved
+
+    return saved.of_sweep(source) if Path(source).is_dir() else saved.of_file(source)
 
 
 def rules(

@@ -64,7 +64,7 @@ def test_the_text_answers_first_and_fits_the_page(cli: Cli) -> None:
     assert all(line.isprintable() for line in lines)
     for said in (
         "--plan tp=8,pp=20,dp=60,ep=8,zero=1,mb=1,recompute=full",
-        "+10 % compute: +",
+        "with ten per cent more of",
         "80 % interval",
         "MFU ",
     ):

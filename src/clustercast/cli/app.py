@@ -20,6 +20,7 @@ from clustercast.cli import (
     measure,
     plan,
     query,
+    report,
     rules,
     sensitivity,
     serve,
@@ -45,6 +46,7 @@ app.command()(why.why)
 app.command()(sensitivity.sensitivity)
 app.command()(sweep.sweep)
 app.command()(query.query)
+app.command()(report.report)
 app.command()(crossover.crossover)
 app.command()(size.size)
 app.command()(calibrate.calibrate)
@@ -76,9 +78,12 @@ def root(
 
 def run(arguments: Sequence[str], prog_name: str = "clustercast") -> int:
     """Run one command line; the exit status. Nothing escapes as a traceback."""
+    from clustercast.report import progress
+
     as_json = "--json" in arguments
     try:
-        status = typer.main.get_command(app).main(list(arguments), prog_name=prog_name, standalone_mode=False)
+        with progress.shown():
+            status = typer.main.get_command(app).main(list(arguments), prog_name=prog_name, standalone_mode=False)
         sys.stdout.flush()
     except errors.ClustercastError as error:
         return failures.report(error, as_json=as_json)

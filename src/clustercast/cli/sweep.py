@@ -26,6 +26,14 @@ Scheduler = Annotated[
 ]
 Verify = Annotated[bool, typer.Option("--verify", help="Evaluate nothing: read every byte that is there and check it.")]
 Repair = Annotated[bool, typer.Option("--repair", help="Compute parts again that are not as they were written.")]
+Plot = Annotated[
+    str | None,
+    typer.Option(
+        "--plot",
+        metavar="FILE",
+        help="Draw what there is: .svg, .png, .html or .json. `query` draws other questions.",
+    ),
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Write nothing: check the study, count its points, try some, say how long.")
 ]
@@ -42,14 +50,19 @@ def sweep(
     verify: Verify = False,
     repair: Repair = False,
     dry_run: DryRun = False,
+    plot: Plot = None,
     json: options.Json = False,
 ) -> None:
     """Evaluate every point of a study into a folder; the same command goes on where it was broken off."""
     import gc
 
     import clustercast
-    from clustercast import report
+    from clustercast import errors, report
 
+    if plot is not None:
+        report.check_plot(plot)
+        if dry_run:
+            raise errors.WrongInput("--plot: --dry-run keeps no point that could be drawn")
     gc.enable()  # unlike the other commands, this one lives long
     with report.sweep_progress(as_json=json) as progress:
         result = clustercast.sweep(
@@ -64,4 +77,6 @@ def sweep(
             dry_run=dry_run,
             progress=progress,
         )
+    if plot is not None:
+        report.save_sweep(result, plot)
     report.show(result, as_json=json)

@@ -1,7 +1,8 @@
 """Results to look at: text for people, one JSON document for programs."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,11 +18,14 @@ if TYPE_CHECKING:
     from clustercast.studies.fleet import Fleet
     from clustercast.studies.new import Made
     from clustercast.studies.query.result import QueryResult, Sink
+    from clustercast.studies.report import Progress, Report
     from clustercast.studies.rules import RulesTable
+    from clustercast.studies.saved import SweepReport
     from clustercast.studies.sensitivity import Sensitivity
     from clustercast.studies.serving.crossover import Crossover
     from clustercast.studies.serving.pools import Pools
     from clustercast.studies.serving.result import ServeResult
+    from clustercast.studies.sweep.result import SweepResult
     from clustercast.studies.validate import Validation
 
 __all__ = [
@@ -166,6 +170,13 @@ def sweep_progress(*, as_json: bool) -> "Shown":
     return sweep.shown(as_json=as_json)
 
 
+def save_sweep(result: "SweepResult", path: str) -> None:
+    """Draw the first ready-made question that a sweep's points answer with a picture. Raises WrongInput."""
+    from clustercast.report import sweep
+
+    sweep.save_plot(result, path)
+
+
 def query_sinks(*, csv: str | None, xlsx: str | None) -> "AbstractContextManager[list[Sink]]":
     """Files that take all rows of a query as they come: CSV ("-" prints it), a spreadsheet. Raises WrongInput."""
     from clustercast.report import query
@@ -257,6 +268,45 @@ def write_check(result: "Check", path: str) -> None:
     from clustercast.report import check as render
 
     _csv(render.csv_text(result), path)
+
+
+def check_report(path: str) -> None:
+    """Refuse a report that could not be written, before anything is asked. Raises WrongInput."""
+    from clustercast.report import page
+
+    page.check(path)
+
+
+@contextmanager
+def report_progress(*, as_json: bool) -> "Iterator[Progress | None]":
+    """What shows on standard error how far a report is, where somebody looks; its parts say nothing of themselves."""
+    from clustercast import progress
+    from clustercast.report.page import progress as of_report
+
+    with progress.listening(None), of_report.shown(as_json=as_json) as told:
+        yield told
+
+
+def save_report(result: "Report | SweepReport | Estimate", path: str) -> None:
+    """Write a report: .html, .md, .csv, .xlsx, .svg or .png, whole or not at all. Raises WrongInput."""
+    from clustercast.report import page
+
+    page.save(page.page_of(result), path)
+
+
+def show_report(result: "Report | SweepReport | Estimate", path: str, *, as_json: bool) -> None:
+    """Say where a report was written, or print its document."""
+    if as_json:
+        _print(result.as_dict(), [])
+        return
+    from pathlib import Path
+
+    from clustercast import units
+    from clustercast.report import page
+
+    made = page.page_of(result)
+    size = units.si(float(Path(path).stat().st_size), "B")
+    _print(None, [made.title, f"{path}: {len(made.sections)} sections, {size}"])
 
 
 def write_design(result: "Design", path: str) -> None:

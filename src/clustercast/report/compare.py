@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from clustercast import units
 from clustercast.errors import WrongInput
-from clustercast.report.layout import Block, Line, Table, percent, short, wrap
+from clustercast.report.layout import Block, Line, Table, short, wrap
 from clustercast.report.text import LIMITS, counted, milliseconds
 from clustercast.studies.compare import JOBS, Comparison, JobOf, Row
 
@@ -89,7 +89,7 @@ def table(rows: list[Row], job: str) -> Table:
                 f"{row.count:,}",
                 f"{short(row.days or 0.0)} ({short(row.days_low or 0.0, 2)}–{short(row.days_high or 0.0, 2)})",
                 units.count(row.cost_usd or 0.0),
-                percent(row.mfu or 0.0),
+                f"{100.0 * (row.mfu or 0.0):.0f} %",
                 LIMITS.get(row.jobs[job].limiting, row.jobs[job].limiting),
                 short(row.jobs[job].equals_reference or 0.0),
             )

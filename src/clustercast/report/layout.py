@@ -55,6 +55,25 @@ def bar(share: float, width: int) -> str:
     return FULL * max(1, min(width, round(share * width)))
 
 
+def falls(parts: Sequence[float], width: int) -> list[str]:
+    """A waterfall in text: a bar for every part of a whole, each beginning where the one before it ends.
+
+    The smallest part that is not nothing is one character.
+
+    >>> falls([6.0, 2.0, 0.0, 0.01], 8)
+    ['██████', '      ██', '', '       █']
+    """
+    whole = sum(parts)
+    bars, before = [], 0.0
+    for part in parts:
+        after = before + part
+        begin = min(round(before / whole * width), width - 1) if part > 0.0 else 0
+        end = max(begin + 1, round(after / whole * width)) if part > 0.0 else 0
+        bars.append(" " * begin + FULL * (end - begin) if part > 0.0 else "")
+        before = after
+    return bars
+
+
 def percent(share: float) -> str:
     """A share with one decimal.
 

@@ -4,8 +4,8 @@ from typing import Final
 
 from clustercast import units
 from clustercast.report import frontier
-from clustercast.report.layout import Block, Line, Table, bar, percent, short, wrap
-from clustercast.report.text import BAR, DECODE, assumptions, counted, limits, memory_bars, milliseconds
+from clustercast.report.layout import Block, Line, Table, percent, short, wrap
+from clustercast.report.text import DECODE, assumptions, counted, fallen, limits, memory_bars, milliseconds
 from clustercast.studies.serving.result import ServeResult, Simulation
 
 CAUSES: Final = DECODE | {
@@ -30,13 +30,8 @@ def served(done: ServeResult) -> list[Block]:
         ("token", done.decode_bound_ms, done.elasticity, done.limiting_decode, "a decode step"),
         ("first token", done.prefill_bound_ms, done.elasticity_prefill, done.limiting_prefill, "a prefill"),
     ):
-        whole = sum(parts.values())
-        blocks += ["", f"  {title} {milliseconds(whole)}"]
-        for name, value in parts.items():
-            if value > LEAST_SHOWN * whole:
-                share = value / whole
-                text = CAUSES.get(name, name)
-                blocks.append(f"    {text:<18} {milliseconds(value):>9} {percent(share):>7} {bar(share, BAR)}".rstrip())
+        blocks += ["", f"  {title} {milliseconds(sum(parts.values()))}"]
+        blocks += fallen({CAUSES.get(name, name): value for name, value in parts.items()}, milliseconds, LEAST_SHOWN)
         blocks += limits(limiting, slopes, of)
     memory = done.memory_bytes
     kept = (("weights", memory.weights), ("KV cache", memory.kv_cache), ("workspace", memory.workspace))

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, TextIO
 
 from clustercast import units
+from clustercast.errors import NoAnswer, WrongInput
 from clustercast.report import terminal
 from clustercast.report.layout import Block, Line, Table, percent, short, wrap
 from clustercast.report.text import counted
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 QUIET_S: Final = 1.0  # what is done sooner needs no word on the way
 LINE_S: Final = 30.0  # between two lines where there is no terminal
+
+# Questions of `query` that a sweep is drawn by, the first that its points answer.
+DRAWN: Final = ("best", "break-even", "pareto", "spread", "plan-changes")
 
 # Counts in the order in which a point can drop out.
 LABELS: Final = {
@@ -124,6 +128,26 @@ def size(n_bytes: int) -> str:
     ('0 B', '812 B', '414 MB')
     """
     return f"{n_bytes} B" if n_bytes < 1000 else units.si(float(n_bytes), "B")
+
+
+def save_plot(found: SweepResult, path: str) -> None:
+    """Draw the first of DRAWN that the points answer with a picture. Raises WrongInput where none is."""
+    from clustercast.report import plot, query_plot
+    from clustercast.studies.query import QueryAsked, query
+
+    plot.check(path)
+    for question in DRAWN:
+        try:
+            answer = query(QueryAsked(found.out, question))
+            if answer.picture is not None and answer.rows:
+                query_plot.save(answer, path)
+                return
+        except (WrongInput, NoAnswer):
+            continue  # it asks for axes or outputs that this study has not
+    raise WrongInput(
+        "--plot: no ready-made question can be drawn of these points",
+        hint=f"ask one with: clustercast query {shlex.quote(found.out)} SQL --plot FILE",
+    )
 
 
 class Shown:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Final, TextIO
 
+from clustercast.report import progress
 from clustercast.report.layout import Block, Line, Table, lines_of
 
 STYLES: Final = {"bold": "\x1b[1m", "dim": "\x1b[2m"}
@@ -54,4 +55,5 @@ def write_raw(text: str, stream: TextIO) -> None:
         text.encode(encoding)
     except (UnicodeEncodeError, LookupError):
         text = text.translate(SIMPLER).encode("ascii", "backslashreplace").decode("ascii")
+    progress.clear()
     stream.write(text + "\n")

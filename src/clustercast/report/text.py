@@ -1,12 +1,13 @@
 """An estimate as the answer that a planner wants: one sentence first, then why, then what it rests on."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Final
 
 from clustercast import units
 from clustercast.estimates.elasticity import bound
 from clustercast.estimates.result import Assumption, Elasticity, Estimate, Serving, Training
-from clustercast.report.layout import Block, Line, bar, percent, short, wrap
+from clustercast.report.layout import Block, Line, bar, falls, percent, short, wrap
 from clustercast.report.plans import brief
 
 CAUSES: Final = {
@@ -39,6 +40,15 @@ BETTER: Final = {
     "scale_out": "+10 % scale-out network",
     "latency": "10 % lower latency",
     "host": "10 % faster host",
+}
+PLANKS: Final = {
+    "flops": "compute",
+    "hbm_bandwidth": "HBM bandwidth",
+    "hbm_capacity": "HBM capacity",
+    "scale_up": "scale-up links",
+    "scale_out": "scale-out network",
+    "latency": "lower latency",
+    "host": "faster host",
 }
 DECODE: Final = {
     "compute": "compute",
@@ -145,12 +155,7 @@ def training(est: Estimate, done: Training) -> list[Block]:
         f", {units.count(done.tokens_per_s)} tokens/s, {short(done.tokens_per_s_per_chip)} per chip",
     ]
     times = asdict(done.time_s)
-    longest = max(times.values())
-    for name, text in CAUSES.items():
-        if times[name] > 0.0:
-            share = times[name] / done.step_s
-            chart = bar(times[name] / longest, BAR)
-            blocks.append(f"    {text:<18} {in_seconds(times[name]):>9} {percent(share):>7} {chart}".rstrip())
+    blocks += fallen({text: times[name] for name, text in CAUSES.items()}, in_seconds)
     blocks += wrap(
         f"everything overlapped {short(lower)} s ≤ estimate {short(done.step_s)} s ≤ nothing overlapped "
         f"{short(upper)} s",
@@ -213,17 +218,29 @@ def plan_in_words(est: Estimate, done: Training) -> str:
     return f"{', '.join(said)}, {plan['precision']} on {plan['chips']:,} chips{idle}"
 
 
-def limits(limiting: str, slopes: Elasticity, of: str) -> list[Block]:
-    """What limits, and what ten per cent more of each resource buys."""
-    gains = {name: STEP_UP ** getattr(slopes, name) - 1.0 for name in BETTER}
-    said = [
-        f"{BETTER[name]}: {100.0 * gain:+.1f} %"
-        for name, gain in sorted(gains.items(), key=lambda item: -item[1])
-        if abs(gain) >= LEAST_SHOWN
+def fallen(times: Mapping[str, float], said: Callable[[float], str], least: float = 0.0) -> list[Block]:
+    """Where a time goes: a line per cause, each bar beginning where the one before it ends.
+
+    least  causes of no more than this share of the whole are left out
+    """
+    whole = sum(times.values())
+    shown = {name: value for name, value in times.items() if value > least * whole}
+    return [
+        f"    {name:<18} {said(value):>9} {percent(value / whole):>7} {chart}".rstrip()
+        for (name, value), chart in zip(shown.items(), falls(list(shown.values()), BAR), strict=True)
     ]
-    blocks = wrap(f"limited by {LIMITS.get(limiting, limiting)}", "  ")
-    if said:
-        blocks += wrap(f"{of} at {'; '.join(said)}", "    ", "      ")
+
+
+def limits(limiting: str, slopes: Elasticity, of: str) -> list[Block]:
+    """The barrel: the shortest plank, and what ten per cent more of each resource buys."""
+    gains = {name: STEP_UP ** getattr(slopes, name) - 1.0 for name in BETTER}
+    shown = sorted(((gain, name) for name, gain in gains.items() if abs(gain) >= LEAST_SHOWN), reverse=True)
+    of = f"; {of} with ten per cent more of" if shown else ""
+    blocks = wrap(f"limited by {LIMITS.get(limiting, limiting)}{of}", "  ", "    ")
+    largest = max((gain for gain, _ in shown), default=0.0)
+    for gain, name in shown:
+        chart = bar(gain / largest, BAR) if largest > 0.0 else ""
+        blocks.append(f"    {PLANKS[name]:<28} {100.0 * gain:>+5.1f} % {chart}".rstrip())
     return blocks
 
 
@@ -272,14 +289,8 @@ def serving(est: Estimate, done: Serving) -> list[Block]:
         ("decode step", bound(done.decode_time_ms, done.elasticity)),
         ("prefill", bound(done.prefill_time_ms, done.elasticity_prefill)),
     ):
-        whole = sum(times.values())
-        blocks += ["", f"  {title} {milliseconds(whole)}"]
-        for name, value in times.items():
-            if value > 0.0:
-                share = value / whole
-                chart = bar(share, BAR)
-                text = DECODE.get(name, name)
-                blocks.append(f"    {text:<18} {milliseconds(value):>9} {percent(share):>7} {chart}".rstrip())
+        blocks += ["", f"  {title} {milliseconds(sum(times.values()))}"]
+        blocks += fallen({DECODE.get(name, name): value for name, value in times.items()}, milliseconds)
         slopes, limiting = (
             (done.elasticity, done.limiting_decode)
             if title != "prefill"

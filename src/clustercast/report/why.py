@@ -3,8 +3,9 @@
 from typing import Final
 
 from clustercast import units
-from clustercast.report.layout import Block, Line, bar, percent, short, wrap
-from clustercast.report.text import CAUSES, DECODE, LIMITS, in_seconds
+from clustercast.report.layout import Block, Line, bar, short, wrap
+from clustercast.report.plans import brief
+from clustercast.report.text import CAUSES, DECODE, LIMITS, fallen, in_seconds
 from clustercast.studies.why import JobWhy, Why
 
 BAR: Final = 30
@@ -26,7 +27,7 @@ def why(found: Why) -> list[Block]:
     """Every job: its time by cause, its planks, and what separates the other chip from this one."""
     blocks: list[Block] = wrap(headline(found), style="bold")
     if found.plan:
-        blocks += wrap(f"--plan {found.plan}", "  ", "    ")
+        blocks += wrap(f"--plan {brief(found.plan)}", "  ", "    ")
     for one in found.jobs:
         blocks += ["", *job(one, found)]
     for half, reason in found.reasons.items():
@@ -52,11 +53,7 @@ def job(one: JobWhy, found: Why) -> list[Block]:
         )
     ]
     names = CAUSES if one.job == "training" else DECODE
-    longest = max(one.time_s.values())
-    for name, value in one.time_s.items():
-        if value > 0.0:
-            chart = bar(value / longest, BAR)
-            blocks.append(f"    {names.get(name, name):<20} {in_seconds(value):>9} {percent(value / whole):>7} {chart}")
+    blocks += fallen({names.get(name, name): value for name, value in one.time_s.items()}, in_seconds)
     blocks.append("  ten per cent more of         same plan  best plan")
     for plank in one.planks:
         if plank.best_plan >= LEAST:

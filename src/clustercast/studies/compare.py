@@ -6,7 +6,7 @@ from contextvars import copy_context
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from clustercast import catalog
+from clustercast import catalog, progress
 from clustercast.display import Notebook
 from clustercast.errors import NoAnswer, WrongInput
 from clustercast.estimates import interval, job
@@ -205,7 +205,7 @@ def all_answered(questions: list[tuple[Question, float]]) -> list[tuple[Row, dic
     done = [answered(*first)]  # alone, for it may compile
     with ThreadPoolExecutor(THREADS) as pool:
         waiting = [pool.submit(copy_context().run, answered, question, share) for question, share in others]
-        return done + [each.result() for each in waiting]
+        return done + [each.result() for each in progress.track(waiting, "answers")]
 
 
 def answered(question: Question, share: float) -> tuple[Row, dict[str, tuple[float, float]]]:

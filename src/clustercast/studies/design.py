@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
-from clustercast import catalog, units
+from clustercast import catalog, progress, units
 from clustercast.catalog import ChipProfile, constants
 from clustercast.catalog.constants import Constant
 from clustercast.display import Notebook
@@ -796,7 +796,8 @@ def design(asked: DesignAsked) -> Design:
             warnings += [text for text in said_of if text not in warnings]
             standings.append(standing_of(point, best, limits))
         curve = curve_of(workshop, limits, best)
-        sets = {each["set"]: best_of(workshop, set_of(each["set"])) for each in data["rule_sets"]}
+        named = progress.track([each["set"] for each in data["rule_sets"]], "rule sets")
+        sets = {name: best_of(workshop, set_of(name)) for name in named}
         costs = costs_of(workshop, limits, best, asked.purpose)
         memories = memories_of(workshop, limits)
     return Design(
@@ -848,7 +849,7 @@ def curve_of(workshop: Workshop, limits: Limits, best: dict[str, Best]) -> tuple
     points = {least * (most / least) ** (step / (n - 1)) for step in range(n)}
     points |= {edge / JUST_BELOW for edge in edges(limits, "tpp") if least < edge < most}
     found = []
-    for value in sorted(points):
+    for value in progress.track(sorted(points), "bounds"):
         one = best_of(workshop, free.with_cap("tpp", value), JOBS)
         found.append(Step("tpp", value, {job: one[job].tokens_per_s for job in JOBS}, changes(one, best)))
     return tuple(found)

@@ -278,10 +278,8 @@ def commands(
         )
     yield line("sensitivity", [*main, ("--of", "days" if trains else "tpot")])
     if len(chips) > 1:
-        kept = {"--model", "--count", "--price", "--precision", "--tokens", "--gbs", "--seq", "--isl", "--osl", "--batch",
-                "--engine", "--set"}  # fmt: skip
         beside = options(replace(asked, chip=",".join(chips)))
-        yield line("compare", [each for each in beside if each[0] == "--chip" or each[0] in kept] + laid)
+        yield line("compare", [each for each in beside if each[0] not in ("--plan", "--fabric", "--stack")] + laid)
     if len(chips) == TWO:
         two = [("--chip", chips[0]), ("--other", chips[1]), ("--model", str(asked.model))]
         two += [each for each in options(asked) if each[0] in ("--precision", "--engine")]

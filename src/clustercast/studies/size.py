@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
+from clustercast import progress
 from clustercast.catalog import constants
 from clustercast.display import Notebook
 from clustercast.errors import NoAnswer, Number, WrongInput
@@ -359,7 +360,8 @@ def side_by_side(each: list[Callable[[], Row]]) -> list[Row]:
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor() as pool:
-        return [done.result() for done in [pool.submit(contextvars.copy_context().run, one) for one in each]]
+        waiting = [pool.submit(contextvars.copy_context().run, one) for one in each]
+        return [done.result() for done in progress.track(waiting, "chips")]
 
 
 def size_one(sizing: Sizing) -> tuple[Sized, int]:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from clustercast import progress
 from clustercast.catalog import record as shipped
 from clustercast.display import Notebook
 from clustercast.errors import ClustercastError, WrongInput
@@ -129,7 +130,7 @@ def validate(
     if not read:
         raise WrongInput("the package's own record is missing", hint="name a CSV file")
     wanted = _chosen([row for each in read for row in each.rows], where)
-    return judged(tuple(read), tuple(judge(row) for row in wanted))
+    return judged(tuple(read), tuple(judge(row) for row in progress.track(wanted, "rows")))
 
 
 def judged(read: Sequence[RecordFile], rows: tuple[Judged, ...]) -> Validation:

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import combinations
 from typing import Any, Final
 
-from clustercast import records
+from clustercast import progress, records
 from clustercast.display import Notebook
 from clustercast.errors import NoAnswer, WrongInput
 from clustercast.estimates import serving, training
@@ -189,7 +189,10 @@ def of_serving(question: Question, against: Question | None) -> tuple[list[JobWh
 
     now = speeds(setting)
     same = {resource: speeds(improved_serving(setting, resource, MORE)) for resource in BUYS}
-    again = {resource: chosen(improved_serving(setting, resource, MORE)) for resource in BUYS}
+    again = {
+        resource: chosen(improved_serving(setting, resource, MORE))
+        for resource in progress.track(tuple(BUYS), "planks of serving")
+    }
     answers = []
     for place, name in enumerate(("prefill", "decode")):
         of_same = {resource: speed[place] for resource, speed in same.items()}
@@ -215,7 +218,7 @@ def explained(now: float, same: Callable[[str], float], best: Callable[[str], fl
     now   tokens per second as it is; `same` and `best` with ten per cent more, at this plan and at the best one
     """
     planks = []
-    for resource in BUYS:
+    for resource in progress.track(tuple(BUYS), "planks"):
         kept, searched = same(resource) / now - 1.0, best(resource) / now - 1.0
         planks.append(Plank(NAMES.get(resource, resource), kept, max(searched, kept)))
     return tuple(sorted(planks, key=lambda plank: -plank.best_plan))
@@ -248,9 +251,9 @@ def way(names: tuple[str, ...], value: Callable[[frozenset[str]], float]) -> tup
     """
     n = len(names)
     values: dict[frozenset[str], float] = {}
-    for size in range(n + 1):
-        for chosen in combinations(names, size):
-            values[frozenset(chosen)] = value(frozenset(chosen))
+    subsets = [frozenset(chosen) for size in range(n + 1) for chosen in combinations(names, size)]
+    for subset in progress.track(subsets, "steps from chip to chip"):
+        values[subset] = value(subset)
     then = values[frozenset(names)]
     empty = [subset for subset, found in values.items() if found <= 0.0]
     if empty:

@@ -113,6 +113,11 @@ def test_what_contradicts_itself_is_told_with_its_line(change: dict[str, Any], s
     assert said in launches.wrong(deepspeed.read, text, "ds_config.json")
 
 
+def test_a_misspelled_key_is_told_with_its_line() -> None:
+    text = json.dumps(launch_samples.DEEPSPEED_LLAMA_70B, indent=2).replace("zero_optimization", "zero_optimisation")
+    assert "zero_optimisation: no such key is known" in launches.wrong(deepspeed.read, text, "ds.json")
+
+
 def test_what_is_no_json_is_told_with_its_line() -> None:
     assert "ds.json:2: is not JSON: " in launches.wrong(deepspeed.read, '{\n"a": }', "ds.json")
     assert "is not a mapping" in launches.wrong(deepspeed.read, "[1]", "ds.json")

@@ -110,6 +110,7 @@ def test_a_command_line_says_what_it_says() -> None:
         ("tensor_parallel_degree = 8", "tensor_parallel_degree = 7", "tensor parallel 7 does not divide 128 attention"),
         ("steps = 3000", "steps = 3000\nglobal_batch_size = 33", "33 sequences are not divisible by dp 16 x 2"),
         ("seq_len = 8192", 'seq_len = "long"', "x.toml:14: training.seq_len: expected a whole number from 1"),
+        ("tensor_parallel_degree = 8", "tensor_parallel_degre = 8", "tensor_parallel_degre: no such setting is known"),
         ("mode = 'full'", "mode = 'full", "x.toml: is not TOML: "),
         ("flavor", "flavor =", "x.toml: is not TOML: "),
         (

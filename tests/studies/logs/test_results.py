@@ -180,6 +180,12 @@ def test_what_nobody_says_is_asked_for() -> None:
     assert caught.value.hint == "--given chip=h100 --given n_chips=8, or --launch FILE"
 
 
+def test_check_asks_for_it_by_its_own_options() -> None:
+    with pytest.raises(WrongInput) as caught:
+        rows(VLLM, results.given_of(chip="h100")._replace(by_option=True))
+    assert caught.value.hint == "--count 8, or --launch FILE"
+
+
 def test_a_launch_file_says_the_layout_and_must_agree(tmp_path: Path) -> None:
     text = "vllm serve Qwen/Qwen3-Coder-480B-A35B-Instruct-FP8 --enable-expert-parallel --data-parallel-size 8\n"
     path = file_in(tmp_path, "launch.sh", text)

@@ -92,6 +92,7 @@ def test_a_slip_in_a_number_is_named(change: dict[str, str], words: tuple[str, .
 @pytest.mark.parametrize(
     ("peaks", "words"),
     [
+        ({"bf16": "300TFLOP/s", "fp8": "600TFLOP/s"}, "peaks.bf16 300 TFLOP/s is twice that of h20-96gb"),
         ({"bf16": "296TFLOP/s", "fp8": "592TFLOP/s"}, "peaks.bf16 296 TFLOP/s is twice that of h20-96gb"),
         ({"bf16": "148TFLOP/s", "fp8": "592TFLOP/s"}, "twice that of h20-96gb (296 TFLOP/s): the peak with sparsity?"),
         ({"bf16": "100TFLOP/s", "fp8": "400TFLOP/s"}, "peaks.fp8 is 4 times peaks.bf16, usually 2"),

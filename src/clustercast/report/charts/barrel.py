@@ -21,7 +21,7 @@ HALVES: Final = {
     "decode": ("serving", "elasticity"),
 }
 ROW: Final = 22  # points of a plank
-PANEL: Final = 150
+PANEL: Final = 195
 ROOM: Final = 1.35  # of the longest bar, for the number beside it
 
 

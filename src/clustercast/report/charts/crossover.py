@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from clustercast.report.charts import theme
 from clustercast.report.charts.theme import Document, Spec
+from clustercast.report.crossover import brief
 
 BOUNDS: Final = (0.25, 0.5, 1.0 / 1.05, 1.05, 2.0, 4.0)  # of a ratio, between the tones
 TONES: Final = ("#062a4d", "#0b4f8b", "#2f76b5", "#9dbfdd", "#c9dff3", "#dfecf8", "#f3f8fd")  # on a dark page too
@@ -12,7 +13,8 @@ DARK_TONES: Final = 3  # of them: numbers on these are light
 ON_DARK: Final = "#fffffd"
 ON_LIGHT: Final = "#1b1f25"
 EDGE: Final = math.sqrt(2.0)  # a cell reaches half a doubling to either side
-WIDE_CELL: Final = 46
+MOST_LETTERS: Final = 7
+WIDE_CELL: Final = 56
 HIGH_CELL: Final = 28
 
 
@@ -54,7 +56,7 @@ def crossover(result: Any, phase: str = "decode", *, per_usd: bool = False) -> S
 def _cell(found: Document, one: Document, *, per_usd: bool) -> dict[str, Any]:
     ratio = one["ratio_per_usd"] if per_usd else one["ratio"]
     winner = one["winner_per_usd" if per_usd else "winner"]
-    alone = "only " + ("1st" if winner == found["chip"] else "2nd") if winner in (found["chip"], found["other"]) else ""
+    alone = f"only {brief(winner)[:MOST_LETTERS]}" if winner in (found["chip"], found["other"]) else ""
     text = alone if ratio is None else f"{ratio:.2f}" if ratio < 10.0 else f"{ratio:.0f}"
     return {
         "batch": f"{one['batch']:,}", "context": f"{one['context']:,}", "ratio": ratio, "text": text,

@@ -46,7 +46,7 @@ def plans(result: Any) -> Spec | None:
                 "encoding": {"x": x, "y": y, "shape": shape, "fill": fill},
             },
             {
-                "data": theme.values(numbered(points)),
+                "data": theme.values(numbered(points, [*steps, *points])),
                 "mark": {"type": "text", "dx": 10, "dy": -7, "fontSize": 11},
                 "encoding": {"x": x, "y": y, "text": {"field": "place"}},
             },
@@ -61,13 +61,16 @@ def plans(result: Any) -> Spec | None:
     )
 
 
-def numbered(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def numbered(points: list[dict[str, Any]], every: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Places in the ranking, those of plans that lie on one another together.
 
-    >>> [each["place"] for each in numbered([{"memory": 10, "step": 1}, {"memory": 10, "step": 1}])]
+    every  point of the picture, which says what is near
+
+    >>> twins = [{"memory": 10, "step": 1}, {"memory": 10, "step": 1}]
+    >>> [each["place"] for each in numbered(twins, twins)]
     ['1, 2']
     """
-    spans = [max(each[name] for each in points) - min(each[name] for each in points) for name in ("memory", "step")]
+    spans = [max(each[name] for each in every) - min(each[name] for each in every) for name in ("memory", "step")]
     found: list[dict[str, Any]] = []
     for place, one in enumerate(points, 1):
         for other in found:

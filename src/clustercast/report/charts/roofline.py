@@ -1,7 +1,8 @@
 """The roofline: operations of the work under what compute and memory bandwidth of the chip allow."""
 
 import math
-from typing import Any, Final
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
 
 from clustercast.report.charts import theme
 from clustercast.report.charts.theme import Document, Spec
@@ -11,23 +12,37 @@ PHASES: Final = ("training", "prefill", "decode")
 SHAPES: Final = {"training": "circle", "prefill": "triangle-up", "decode": "square"}
 FILLS: Final = {"training": theme.STRONG, "prefill": theme.PALE, "decode": theme.MIDDLE}
 ACROSS: Final = theme.WIDE - 70
-HIGH: Final = 300
+HIGH: Final = 320
 LETTER: Final = 5.8  # points, of a word's letters
 LINE: Final = 13.0
 MARK: Final = 7.0
 FARTHEST: Final = 16  # half lines that words may go up or down
-LEAST_SAID: Final = 0.01  # of a phase's time
+LEAST_SHARE: Final = 0.01  # of a phase's time: less is not drawn
 ROOM: Final = 2.5  # of a logarithmic axis, beyond its outermost points
 
 
+class Frame(NamedTuple):
+    """The ends of both logarithmic axes."""
+
+    left: float
+    right: float
+    bottom: float
+    top: float
+
+    def place(self, intensity: float, rate: float) -> tuple[float, float]:
+        """Where a point lies, in points of the picture from its top left corner."""
+        across = ACROSS * math.log(intensity / self.left) / math.log(self.right / self.left)
+        return across, HIGH * math.log(self.top / rate) / math.log(self.top / self.bottom)
+
+
 def placed(found: Document) -> list[dict[str, Any]]:
-    """Operations that do arithmetic and move bytes, with intensity (FLOP/byte) and rate (FLOP/s)."""
+    """Operations that do arithmetic, move bytes and take time worth drawing: intensity in FLOP/byte, rate in FLOP/s."""
     return [
         {"kind": one["kind"], "phase": one["phase"], "intensity": one["flop"] / one["hbm_bytes"],
          "rate": one["flop"] / one["time_s"], "share": one["share"],
          "text": f"{one['kind']} {percent(one['share'])}"}
         for one in found["operations"]
-        if one["flop"] > 0.0 and one["hbm_bytes"] > 0.0 and one["time_s"] > 0.0
+        if one["flop"] > 0.0 and one["hbm_bytes"] > 0.0 and one["share"] >= LEAST_SHARE
     ]  # fmt: skip
 
 
@@ -37,71 +52,60 @@ def roofline(result: Any) -> Spec | None:
     points = placed(found)
     if not points:
         return None
-    peaks = {one["phase"]: one for one in found["roofs"]}
-    left = min(point["intensity"] for point in points) / ROOM
-    ridge = max(one["flop_per_s"] / one["hbm_bytes_per_s"] for one in peaks.values())
-    right = max(ROOM * ridge, ROOM * max(point["intensity"] for point in points))
-    lines = _roofs(found, left, right)
-    top = max(one["flop_per_s"] for one in peaks.values()) * ROOM
-    bottom = min(*(point["rate"] for point in points), left * found["roofs"][0]["hbm_bytes_per_s"]) / ROOM
-    across = {"type": "log", "domain": [left, right], "nice": False}
-    up = {"type": "log", "domain": [bottom, top], "nice": False}
-    x = theme.axis(
-        "intensity",
-        "FLOP per byte of HBM traffic",
-        scale=across,
-        axis={"format": "~g", "values": _decades(left, right)},
-    )
-    y = theme.axis("rate", "FLOP/s of one chip", scale=up, axis={"format": "~s", "values": _decades(bottom, top)})
-    phases = [phase for phase in PHASES if any(point["phase"] == phase for point in points)]
-    places = [
-        (ACROSS * math.log(point["intensity"] / left) / math.log(right / left),
-         HIGH * math.log(top / point["rate"]) / math.log(top / bottom))
-        for point in points
-    ]  # fmt: skip
-    words = beside(
-        [point for point in points if point["share"] >= LEAST_SAID],
-        [place for place, point in zip(places, points, strict=True) if point["share"] >= LEAST_SAID],
-    )
-    body: Spec = {
-        "width": ACROSS,
-        "height": HIGH,
-        "layer": [
-            {
-                "data": theme.values(lines),
-                "mark": {"type": "line", "color": theme.INK, "strokeWidth": 1.5, "clip": True},
-                "encoding": {"x": x, "y": y, "detail": {"field": "roof"}, "strokeDash": _dashes(lines)},
-            },
-            {
-                "data": theme.values(points),
-                "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1, "stroke": theme.INK,
-                         "strokeWidth": 1},
-                "encoding": {
-                    "x": x, "y": y,
-                    "shape": _by_phase(phases, [SHAPES[each] for each in phases]),
-                    "fill": _by_phase(phases, [FILLS[each] for each in phases]),
-                },
-            },
-            {
-                "data": theme.values([one for one in words if abs(one["y"] - one["py"]) > LINE]),
-                "mark": {"type": "rule", "color": theme.FRAME, "strokeWidth": 0.7},
-                "encoding": {
-                    "x": _pixels("px"), "y": _pixels("py"),
-                    "x2": {"field": "to", "type": "quantitative"}, "y2": {"field": "y"},
-                },
-                "transform": [
-                    {"calculate": f"datum.x > datum.px ? datum.x - 2 : datum.x + {LETTER} * length(datum.text)",
-                     "as": "to"}
-                ],
-            },
-            {
-                "data": theme.values(words),
-                "mark": {"type": "text", "align": "left", "fontSize": 11},
-                "encoding": {"x": _pixels("x"), "y": _pixels("y"), "text": {"field": "text"}},
-            },
-        ],
-    }  # fmt: skip
+    frame = framed(found, points)
+    lines = _roofs(found, frame)
+    body: Spec = {"width": ACROSS, "height": HIGH, "layer": _layers(points, lines, frame)}
     return theme.spec(f"Roofline, {found['chip']}", _sentence(found, points), body, sources=[_source(found)])
+
+
+def framed(found: Document, points: list[dict[str, Any]]) -> Frame:
+    """Axes with room around every point and the ridge of the highest roof."""
+    most = max(one["flop_per_s"] for one in found["roofs"])
+    ridge = max(one["flop_per_s"] / one["hbm_bytes_per_s"] for one in found["roofs"])
+    left = min(point["intensity"] for point in points) / ROOM
+    right = ROOM * max(ridge, *(point["intensity"] for point in points))
+    lowest = min(left * found["roofs"][0]["hbm_bytes_per_s"], *(point["rate"] for point in points))
+    return Frame(left, right, lowest / ROOM, ROOM * max(most, *(point["rate"] for point in points)))
+
+
+def _layers(points: list[dict[str, Any]], lines: list[dict[str, Any]], frame: Frame) -> list[Spec]:
+    across = {"type": "log", "domain": [frame.left, frame.right], "nice": False}
+    up = {"type": "log", "domain": [frame.bottom, frame.top], "nice": False}
+    x_axis = {"format": "~g", "values": _decades(frame.left, frame.right)}
+    x = theme.axis("intensity", "FLOP per byte of HBM traffic", scale=across, axis=x_axis)
+    y_axis = {"format": "~s", "values": _decades(frame.bottom, frame.top)}
+    y = theme.axis("rate", "FLOP/s of one chip", scale=up, axis=y_axis)
+    phases = [phase for phase in PHASES if any(point["phase"] == phase for point in points)]
+    ends = [frame.place(one["intensity"], one["rate"]) for one in lines]
+    roof = [pair for one, pair in zip(lines, pairwise(ends), strict=False) if one["intensity"] < frame.right]
+    words = beside(points, [frame.place(point["intensity"], point["rate"]) for point in points], roof)
+    far = [one for one in words if abs(one["y"] - one["py"]) > LINE]
+    return [
+        {
+            "data": theme.values(lines),
+            "mark": {"type": "line", "color": theme.INK, "strokeWidth": 1.5, "clip": True},
+            "encoding": {"x": x, "y": y, "detail": {"field": "roof"}, "strokeDash": _dashes(lines)},
+        },
+        {
+            "data": theme.values(points),
+            "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1, "stroke": theme.INK, "strokeWidth": 1},
+            "encoding": {
+                "x": x, "y": y,
+                "shape": _by_phase(phases, [SHAPES[each] for each in phases]),
+                "fill": _by_phase(phases, [FILLS[each] for each in phases]),
+            },
+        },
+        {
+            "data": theme.values(far),
+            "mark": {"type": "rule", "color": theme.FRAME, "strokeWidth": 0.7},
+            "encoding": {"x": _pixels("px"), "y": _pixels("py"), "x2": {"field": "near"}, "y2": {"field": "y"}},
+        },
+        {
+            "data": theme.values(words),
+            "mark": {"type": "text", "align": "left", "fontSize": 11},
+            "encoding": {"x": _pixels("x"), "y": _pixels("y"), "text": {"field": "text"}},
+        },
+    ]  # fmt: skip
 
 
 def _pixels(field: str) -> Spec:
@@ -134,23 +138,32 @@ def _dashes(lines: list[dict[str, Any]]) -> Spec:
     }  # fmt: skip
 
 
-def _roofs(found: Document, left: float, right: float) -> list[dict[str, Any]]:
+def _roofs(found: Document, frame: Frame) -> list[dict[str, Any]]:
     """Three points per different roof: up the bandwidth to the ridge, along the peak."""
     lines = []
     for name in dict.fromkeys(one["label"] for one in found["roofs"]):
         one = next(each for each in found["roofs"] if each["label"] == name)
         ridge = one["flop_per_s"] / one["hbm_bytes_per_s"]
-        for at in (left, ridge, right):
+        for at in (frame.left, ridge, frame.right):
             lines.append({"roof": name, "intensity": at, "rate": min(one["flop_per_s"], at * one["hbm_bytes_per_s"])})
     return lines
 
 
-def beside(points: list[dict[str, Any]], at: list[tuple[float, float]]) -> list[dict[str, Any]]:
-    """Where the words of each point go: the nearest place, by its side, that covers no other word or point.
+Pixel = tuple[float, float]
 
-    at  of each point, in points of the picture from its top left corner
+
+def beside(points: list[dict[str, Any]], at: list[Pixel], roof: list[tuple[Pixel, Pixel]]) -> list[dict[str, Any]]:
+    """Where the words of each point go: the nearest place, by its side, that covers no other word, point or roof.
+
+    at    of each point, in points of the picture from its top left corner
+    roof  lines that are drawn
     """
     taken = [(x - MARK, y - MARK, x + MARK, y + MARK) for x, y in at]
+    for (x, y), (to_x, to_y) in roof:
+        steps = max(1, int(abs(to_x - x) // LETTER), int(abs(to_y - y) // LETTER))
+        for step in range(steps + 1):
+            on = x + (to_x - x) * step / steps, y + (to_y - y) * step / steps
+            taken.append((on[0] - 1, on[1] - 1, on[0] + 1, on[1] + 1))
     found = []
     for point, (x, y) in sorted(zip(points, at, strict=True), key=lambda pair: -pair[0]["share"]):
         long = LETTER * len(point["text"])
@@ -167,7 +180,8 @@ def beside(points: list[dict[str, Any]], at: list[tuple[float, float]]) -> list[
         box = next((box for box in boxes if not any(_meet(box, other) for other in taken)), None)
         if box is not None:
             taken.append(box)
-            found.append(point | {"x": box[0], "y": (box[1] + box[3]) / 2, "px": x, "py": y})
+            near = box[0] - 2 if box[0] > x else box[2] + 2
+            found.append(point | {"x": box[0], "near": near, "y": (box[1] + box[3]) / 2, "px": x, "py": y})
     return found
 
 

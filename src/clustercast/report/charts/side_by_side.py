@@ -9,7 +9,7 @@ from clustercast.report.layout import short
 
 JOBS: Final = ("training", "prefill", "decode")
 ROW: Final = 26
-PANEL: Final = 150
+PANEL: Final = 195
 ROOM: Final = 1.25
 
 

@@ -24,8 +24,8 @@ DARK: Final = {  # what stands for each tone on a dark page
     INK: "#e8ebee", MUTED: "#a9b1ba", GRID: "#363d45", FRAME: "#6e7781", PAPER: "#14181d",
     STRONG: "#cfe5fa", MIDDLE: "#7ab2e2", "#93c0e4": "#4a86b8", PALE: "#2d5a82", FAINT: "#1d3347",
 }  # fmt: skip
-FONT: Final = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', 'Liberation Sans', Arial, sans-serif"
-WIDE: Final = 620  # points: a picture's width with its labels is about a page's
+FONT: Final = "Arial, 'Liberation Sans', Helvetica, sans-serif"  # of one width on all machines: labels keep their room
+WIDE: Final = 760  # points: a picture's width with its labels is about a page's
 SIZE: Final = 12
 HALF: Final = 0.5
 TIMES: Final = (("s", 1.0), ("ms", 1e3), ("us", 1e6))

@@ -5,6 +5,6 @@
 """
 
 from clustercast.report.page.parts import Grid, Page, Section
-from clustercast.report.page.save import SUFFIXES, check, save
+from clustercast.report.page.save import SUFFIXES, check, page_of, save
 
-__all__ = ["SUFFIXES", "Grid", "Page", "Section", "check", "save"]
+__all__ = ["SUFFIXES", "Grid", "Page", "Section", "check", "page_of", "save"]

@@ -2,12 +2,14 @@
 
 import base64
 import hashlib
+import re
 from pathlib import Path
 from typing import Any, Final
 
 from clustercast.errors import WrongInput
 from clustercast.report.page import svg
-from clustercast.report.page.parts import Grid, Page, printable, shown
+from clustercast.report.page.parts import Grid, Page, shown
+from clustercast.report.terminal import visible
 
 HERE: Final = Path(__file__).resolve().parent
 TEMPLATE: Final = "page.html.j2"
@@ -33,7 +35,9 @@ def html(page: Page) -> str:
         lstrip_blocks=True,
     )
     shelf.filters["shown"] = shown
-    shelf.filters["plain"] = printable
+    shelf.filters["plain"] = visible
+    # long plans may break behind their commas
+    shelf.filters["broken"] = lambda text: markupsafe.Markup(re.sub(r",(?=\S)", ",<wbr>", str(markupsafe.escape(text))))
     template = shelf.get_template(TEMPLATE)
     text: str = template.render(
         page=page,
@@ -55,7 +59,13 @@ def _figures(page: Page, markup: Any) -> dict[str, list[dict[str, Any]]]:
             title, sources, sentence = svg.caption(spec)
             shapes = markup(svg.drawn(spec, number))
             found.setdefault(section.name, []).append(
-                {"title": title, "sources": sources, "sentence": sentence, "svg": shapes, "id": f"figure-{number}"}
+                {
+                    "title": title,
+                    "sources": sources,
+                    "sentence": sentence,
+                    "svg": shapes,
+                    "themed": spec["config"]["background"] is None,
+                }
             )
     return found
 

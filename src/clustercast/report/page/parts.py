@@ -1,9 +1,11 @@
 """What a page is made of, before anybody knows in which format."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
+from clustercast import units
 from clustercast.report.charts.theme import Spec
+from clustercast.report.layout import short
+from clustercast.report.terminal import visible
 
 Cell = str | float | int | None
 
@@ -56,7 +58,6 @@ class Page:
     figures: tuple[Figure, ...]
     sections: tuple[Section, ...]
     made_with: str
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 def shown(cell: Cell) -> str:
@@ -65,22 +66,10 @@ def shown(cell: Cell) -> str:
     >>> shown(None), shown(0.12345), shown(12345), shown("a")
     ('–', '0.123', '12,345', 'a')
     """
-    from clustercast import units
-    from clustercast.report.layout import short
-
     if cell is None:
         return "–"
     if isinstance(cell, str):
-        return printable(cell)
+        return visible(cell)
     if isinstance(cell, int):
         return f"{cell:,}"
     return units.count(cell) if abs(cell) >= 1e6 else short(cell)
-
-
-def printable(text: str) -> str:
-    """Text in which every control character is spelt out, and every mark that turns the direction of writing.
-
-    >>> printable("a\\x1b[2J")
-    'a\\\\x1b[2J'
-    """
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)

@@ -1,11 +1,16 @@
 """A page into a file, whole or not at all; the name says in which format."""
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from clustercast.errors import WrongInput
 from clustercast.report import files
 from clustercast.report.page.parts import Page
+
+if TYPE_CHECKING:
+    from clustercast.estimates.result import Estimate
+    from clustercast.studies.report import Report
+    from clustercast.studies.saved import SweepReport
 
 SUFFIXES: Final = (".html", ".md", ".csv", ".xlsx", ".svg", ".png")
 
@@ -40,6 +45,18 @@ def _there(package: str) -> bool:
     from importlib.util import find_spec
 
     return find_spec(package) is not None
+
+
+def page_of(found: "Report | SweepReport | Estimate") -> Page:
+    """The page of a report, a sweep or an estimate alone."""
+    from clustercast import __version__
+    from clustercast.estimates.result import Estimate
+    from clustercast.report.page import sections, sweep
+    from clustercast.studies.report import Report
+
+    if isinstance(found, Estimate):
+        return sections.of_estimate(found, __version__)
+    return sections.page(found) if isinstance(found, Report) else sweep.page(found)
 
 
 def save(page: Page, path: str) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from clustercast import units
@@ -16,6 +17,7 @@ from clustercast.studies.report import Report
 
 SHOWN_PLANS = 10
 GIB = 2.0**30
+MOST_CLOSE = 2  # chips whose pictures of time stand beside one another
 
 
 def page(found: Report) -> Page:
@@ -53,9 +55,7 @@ def of_estimate(found: Estimate, version: str) -> Page:
     """What a saved estimate alone can show: nothing is calculated again."""
     made = (
         shape(found),
-        Section(
-            "barrel", "The shortest plank", planks_in_words([found]), drawn(charts.barrel(found)), planks_of([found])
-        ),
+        planks_section([found], planks_of([found])),
         Section("time", "Where the time goes", (), waterfalls_of(found), tuple(times_of(found))),
         Section("memory", "Memory", (), (), tuple(memory_of(found))),
         Section("cost", "Cost, energy and interruptions", job_in_words(found), (), tuple(cost_of(found))),
@@ -85,8 +85,8 @@ def asked(est: Estimate, chips: list[str]) -> str:
     tokens = f" on {units.count(est.training.tokens)} tokens" if est.training else ""
     beside = f", beside {', '.join(chips[1:])}" if len(chips) > 1 else ""
     return (
-        f"How long do {est.count:,} {est.chip_name} take to train {est.model_name}{tokens}, and how fast do they serve it"
-        f"{beside}?"
+        f"How long do {est.count:,} {est.chip_name} take to train {est.model_name}{tokens}, and how fast do they serve "
+        f"it{beside}?"
     )
 
 
@@ -137,7 +137,7 @@ def figures(est: Estimate) -> Iterator[Figure]:
         done = est.training
         span = f"{units.count(done.cost_usd * done.days_low / done.days)} to " if done.cost_usd else ""
         most = units.count((done.cost_usd or 0.0) * done.days_high / done.days)
-        basis = done.price_basis.partition(",")[0]
+        basis = "rented" if done.price_basis.startswith("rent") else "on one's own chips"
         yield Figure("cost of training", f"{units.count(done.cost_usd or 0.0)} USD", f"{span}{most} USD", basis)
 
 
@@ -152,13 +152,15 @@ def shape(*estimates: Estimate) -> Section:
     for est in estimates:
         rows.append((est.chip, est.chip_name, est.count, est.fabric_name, est.precision))
     first = estimates[0]
-    words = [f"{first.model_name}: {units.count(first.total_params)} parameters, {units.count(first.active_params)} active "
-             f"({first.model_resolved_as})."]  # fmt: skip
+    words = [
+        f"{first.model_name}: {units.count(first.total_params)} parameters, {units.count(first.active_params)} active "
+        f"({first.model_resolved_as})."
+    ]
     if first.training:
         words.append(f"Training plan: {plan_in_words(first, first.training)}.")
         words.append(
-            f"{counted(first.training.plan['global_batch'], 'sequence')} of {first.seq_len:,} tokens per step; evidence: "
-            f"{first.training.evidence}; software: {first.training.stack}."
+            f"{counted(first.training.plan['global_batch'], 'sequence')} of {first.seq_len:,} tokens per step; "
+            f"evidence: {first.training.evidence}; software: {first.training.stack}."
         )
     if first.serving:
         words.append(serving_in_words(first.serving))
@@ -172,8 +174,9 @@ def serving_in_words(done: Serving) -> str:
         f"{name}={done.plan[name]}" for name in ("tp", "pp", "attention_dp", "ep", "etp") if done.plan[name] > 1
     )
     return (
-        f"Serving plan: {counted(done.replicas, 'replica')} of {counted(done.plan['chips'], 'chip')} ({plan or 'not divided'}), "
-        f"{done.batch:,} sequences in flight, engine {done.engine}; evidence: {done.evidence}."
+        f"Serving plan: {counted(done.replicas, 'replica')} of {counted(done.plan['chips'], 'chip')} "
+        f"({plan or 'not divided'}), {done.batch:,} sequences in flight, engine {done.engine}; "
+        f"evidence: {done.evidence}."
     )
 
 
@@ -192,6 +195,11 @@ def barrel(found: Report) -> Section:
         )
         columns = ("job", "ten per cent more of", "same plan", "plan chosen again")
         tables = (*tables, Grid(f"With the plan chosen again, {found.why.chip}", columns, rows, behind=True))
+    return planks_section(estimates, tables)
+
+
+def planks_section(estimates: list[Estimate], tables: tuple[Grid, ...]) -> Section:
+    """Words, picture and numbers of the barrel."""
     return Section("barrel", "The shortest plank", planks_in_words(estimates), drawn(charts.barrel(*estimates)), tables)
 
 
@@ -228,7 +236,7 @@ def apart(found: Report) -> Section:
             ratio = one.other_tokens_per_s / one.tokens_per_s
             words.append(f"{one.job}: {found.why.other} does {short(ratio)} times the tokens per second.")
             rows += [
-                (one.job, LIMITS.get(each.property, each.property), f"x {short(each.factor)}") for each in one.parts
+                (one.job, PROPERTIES.get(each.property, LIMITS.get(each.property, each.property)), f"x {short(each.factor)}") for each in one.parts
             ]
     grid = Grid("Factors; their product is the whole difference", ("job", "property", "factor"), tuple(rows))
     tables = (grid,) if rows else ()
@@ -246,8 +254,8 @@ def roofline(found: Report) -> Section:
     )  # fmt: skip
     columns = ("chip", "phase", "operation", "FLOP", "bytes", "FLOP/byte", "time", "share")
     words = (
-        "Each mark is one kind of operation on one chip: how much arithmetic it does for each byte from memory, and how "
-        "fast it runs. Under the slope memory bandwidth holds it back, under the flat roof compute does.",
+        "Each mark is one kind of operation on one chip: how much arithmetic it does for each byte from memory, and "
+        "how fast it runs. Under the slope memory bandwidth holds it back, under the flat roof compute does.",
     )
     grid = Grid("Operations: training per micro-batch, serving per step", columns, rows, behind=True)
     return Section("roofline", "Roofline", words if pictures else (), pictures, (grid,) if rows else ())
@@ -256,7 +264,8 @@ def roofline(found: Report) -> Section:
 def waterfalls(found: Report) -> Section:
     """Where the time goes, of every chip."""
     estimates = [each.estimate for each in found.chips]
-    pictures = tuple(each for est in estimates for each in waterfalls_of(est))
+    close = estimates if len(estimates) <= MOST_CLOSE else estimates[:1]
+    pictures = tuple(each for est in close for each in waterfalls_of(est))
     tables = tuple(each for est in estimates for each in times_of(est))
     return Section("time", "Where the time goes", (), pictures, tables)
 
@@ -290,8 +299,8 @@ def pipeline(found: Report) -> Section:
     )[:ROWS_OF_TIMELINE]
     columns = ("stage", "micro-batch", "pass", "from, s", "to, s")
     words = (
-        f"The first {found.timeline.n_drawn} of {found.timeline.n_microbatches:,} micro-batches of a step. In the whole "
-        "step the empty time at its ends is the pipeline bubble.",
+        f"The first {found.timeline.n_drawn} of {found.timeline.n_microbatches:,} micro-batches of a step. In the "
+        "whole step the empty time at its ends is the pipeline bubble.",
     )
     grid = Grid("The first blocks", columns, rows, behind=True)
     return Section("pipeline", "Timeline of the pipeline", words, drawn(charts.pipeline(found.timeline)), (grid,))
@@ -302,7 +311,7 @@ ROWS_OF_TIMELINE = 40
 
 def memory(found: Report) -> Section:
     """What lies in memory: by stage for the plan that is looked at closely, the fullest chip for the others."""
-    tables = [each for one in found.chips for each in memory_of(one.estimate)]
+    tables = [replace(each, behind=place > 0) for place, one in enumerate(found.chips) for each in memory_of(one.estimate)]
     pictures: tuple[Spec, ...] = ()
     if found.stages is not None:
         pictures = drawn(charts.stages(found.stages))
@@ -355,7 +364,8 @@ def ranking(found: Report) -> Section:
     )
     columns = ("", "plan", "step", "days", "MFU", "memory")
     words = (
-        f"An exact search over {found.ranking.n_considered:,} plans; {found.ranking.n_feasible:,} costed whole and fitting.",
+        f"An exact search over {found.ranking.n_considered:,} plans; {found.ranking.n_feasible:,} of them costed whole "
+        "and fitting.",
     )
     grid = Grid(f"The fastest plans, {found.ranking.chip}", columns, rows)
     return Section("plans", "Plans", words, drawn(charts.plans(found.ranking)), (grid,))
@@ -373,7 +383,7 @@ def side_by_side(found: Report) -> Section:
          None if row.days_low is None or row.days_high is None else f"{short(row.days_low)} to {short(row.days_high)}",
          None if row.cost_usd is None else f"{units.count(row.cost_usd)} USD",
          None if row.mfu is None else percent(row.mfu),
-         *(None if job not in row.jobs else short(row.jobs[job].tokens_per_s_per_chip) for job in ("prefill", "decode")))
+         *(short(row.jobs[job].tokens_per_s_per_chip) if job in row.jobs else None for job in ("prefill", "decode")))
         for row in found.comparison.rows
     )  # fmt: skip
     columns = ("chip", "chips", "days", "80 % interval", "cost", "MFU", "prefill tokens/s/chip", "decode tokens/s/chip")
@@ -493,19 +503,23 @@ def rules(found: Report) -> Section:
 
 def assumptions(estimates: list[Estimate]) -> Section:
     """What the answer rests on, with sources; what is the same for all chips once."""
-    rows: dict[tuple[str, str, str], tuple[Cell, ...]] = {}
+    rows: dict[tuple[str, str, str, str, str], list[str]] = {}
     for est in estimates:
         for each in (*(est.training.movers if est.training else ()), *est.assumptions):
             between = ""
             if each.low is not None and each.high is not None and each.low != each.high:
                 between = f"{scalar(each.low)} to {scalar(each.high)}"
-            key = (each.name, scalar(each.value), each.source)
-            whose = f"{rows[key][0]}, {est.chip}" if key in rows and est.chip not in str(rows[key][0]) else est.chip
-            if key in rows and est.chip in str(rows[key][0]):
-                whose = str(rows[key][0])
-            rows[key] = (whose, each.name, scalar(each.value), between, each.kind, each.source)
-    columns = ("chip", "name", "value", "range", "kind", "source")
-    grid = Grid("Assumptions", columns, tuple(rows.values()))
+            key = (each.name, scalar(each.value), between, each.kind, each.source)
+            whose = rows.setdefault(key, [])
+            if est.chip not in whose:
+                whose.append(est.chip)
+    several = len(estimates) > 1
+    columns = (*(("chip",) if several else ()), "name", "value", "range", "kind", "source")
+    cells = tuple(
+        (*(("all" if len(whose) == len(estimates) else ", ".join(whose),) if several else ()), *key)
+        for key, whose in rows.items()
+    )
+    grid = Grid("Assumptions", columns, cells)
     calibrated = tuple(dict.fromkeys(each for est in estimates for each in est.calibration))
     return Section("assumptions", "Assumptions and sources", (), (), (grid,) if rows else (), calibrated)
 

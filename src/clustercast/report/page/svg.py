@@ -19,6 +19,7 @@ ATTRIBUTES: Final = frozenset(
 )  # fmt: skip
 USUAL: Final = {"opacity": "1", "stroke-width": "1", "fill-opacity": "1", "stroke-miterlimit": "10"}
 COORDINATES: Final = frozenset({"d", "transform", "x", "y", "x1", "x2", "y1", "y2"})
+OURS: Final = ".picture:not(.own)"  # pictures in our own tones
 LONG: Final = 2  # digits behind the point of a coordinate
 
 
@@ -106,7 +107,8 @@ def _rounded(text: str) -> str:
 def dark_rules() -> str:
     """Style rules that give every tone of the pictures its counterpart on a dark page."""
     return "".join(
-        f'svg [fill="{light}"]{{fill:{dark}}}svg [stroke="{light}"]{{stroke:{dark}}}' for light, dark in DARK.items()
+        f'{OURS} [fill="{light}"]{{fill:{dark}}}{OURS} [stroke="{light}"]{{stroke:{dark}}}'
+        for light, dark in DARK.items()
     )
 
 

@@ -5,7 +5,8 @@ import io
 import re
 
 from clustercast.report.page import svg
-from clustercast.report.page.parts import Cell, Grid, Page, Section, printable, shown
+from clustercast.report.page.parts import Cell, Grid, Page, Section, shown
+from clustercast.report.terminal import visible
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would reckon with text that begins so
 
@@ -14,7 +15,8 @@ def markdown(page: Page) -> str:
     """The whole page without pictures: each is its sentence and the table behind it."""
     lines = [f"# {escaped(page.title)}", "", escaped(page.question), "", "## The answer", ""]
     lines += [
-        f"- **{escaped(one.label)}: {escaped(one.value)}** (80 % interval {escaped(one.interval)}), {escaped(one.beside)}"
+        f"- **{escaped(one.label)}: {escaped(one.value)}** (80 % interval {escaped(one.interval)}), "
+        f"{escaped(one.beside)}"
         for one in page.figures
     ]
     lines += ["", escaped(page.answer), ""]
@@ -36,7 +38,7 @@ def _section(section: Section) -> list[str]:
     lines += [f"- {escaped(text)}" for text in section.items]
     if section.commands:
         fence = "`" * (1 + max((len(run) for each in section.commands for run in re.findall("`+", each)), default=2))
-        lines += [fence + "sh", *map(printable, section.commands), fence]
+        lines += [fence + "sh", *map(visible, section.commands), fence]
     return lines
 
 
@@ -53,8 +55,8 @@ def escaped(text: str) -> str:
     >>> escaped("<b>a|b</b>")
     '&lt;b&gt;a\\\\|b&lt;/b&gt;'
     """
-    plain = printable(text.replace("\\n", " ")).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\\\`*_{}\\[\\]|#!])", r"\\\\\\1", plain)
+    plain = visible(" ".join(text.split())).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_{}\[\]|#!])", r"\\\1", plain)
 
 
 def csv_text(page: Page) -> str:
@@ -82,5 +84,5 @@ def guarded(cell: str | float | int) -> str | float | int:
     """
     if not isinstance(cell, str):
         return cell
-    text = printable(cell)
+    text = visible(cell)
     return f"'{text}" if text.startswith(FORMULA) or cell.startswith(FORMULA) else text

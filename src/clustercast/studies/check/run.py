@@ -11,9 +11,7 @@ from clustercast.studies.check.result import Check
 from clustercast.studies.logs import nccl, results, training
 from clustercast.studies.logs import text as logs
 
-EXPECTED: Final = (
-    f"{training.EXPECTED}; the text or JSON of nccl-tests; the JSON of vllm bench serve, SGLang or AIPerf"
-)
+EXPECTED: Final = f"{training.EXPECTED}; the text or JSON of nccl-tests; the JSON of vllm bench serve, SGLang or AIPerf"
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ def check_serving(
     if precision is not None:
         weight, expert, _ = constants.recipe(precision).parts
         cells |= {"weight_dtype": weight, "moe_dtype": expert}
-    said = results.given_of((), launch, **_layout(plan), **cells)
+    said = results.given_of((), launch, **_layout(plan), **cells)._replace(by_option=True)
     numbers.forget()
     found = results.record_file(path, text, said)
     figures: list[Figure] = []

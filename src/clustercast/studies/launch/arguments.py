@@ -688,15 +688,23 @@ class Options:
 
     def _misspelled(self, left: Sequence[Option]) -> None:
         """Refuse an option that is a letter away from one that counts and is not given. Raises WrongInput."""
-        import difflib
-
         absent = [key for key in self.asked if key not in self.given]
         for option in left[:MOST_COMPARED]:
-            key = _key(option.name)
-            alike = [each for each in absent if abs(len(each) - len(key)) <= 1]
-            near = difflib.get_close_matches(key, alike, 1, cutoff=ALMOST_EQUAL)
+            near = meant(_key(option.name), absent)
             if near:
-                raise self.wrong(option, "no such option is known", hint=f"did you mean --{near[0]}?")
+                raise self.wrong(option, "no such option is known", hint=f"did you mean --{near}?")
+
+
+def meant(name: str, known: Iterable[str]) -> str | None:
+    """The known name that another one is a slip of the pen for.
+
+    >>> meant("tensor-paralel-size", ["tensor-parallel-size"]), meant("moe-router-topk", ["moe-router-dtype"])
+    ('tensor-parallel-size', None)
+    """
+    import difflib
+
+    alike = sorted(each for each in known if abs(len(each) - len(name)) <= 1)
+    return next(iter(difflib.get_close_matches(name, alike, 1, cutoff=ALMOST_EQUAL)), None)
 
 
 def not_read(names: Sequence[str]) -> str:

@@ -290,6 +290,8 @@ def write(question: Question, plan: records.Plan, header: Sequence[str]) -> str:
         "LEARNING_RATE = 3.0e-4  # fill in",
         "",
         "",
+        "# What hardly costs time is at the tool's default: rotary base and scaling, norms of queries and keys,",
+        "# biases, how a router scores and balances. Set it as the model's config does.",
         "def config() -> ConfigContainer:",
         "    cfg = _pretrain_common()",
         f"    cfg.model = {provider}(",

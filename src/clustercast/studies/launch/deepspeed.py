@@ -18,7 +18,7 @@ from clustercast.errors import WrongInput
 from clustercast.estimates.question import Question
 from clustercast.plans import rules
 from clustercast.studies.launch import plan_options
-from clustercast.studies.launch.arguments import not_read, shown
+from clustercast.studies.launch.arguments import MOST_COMPARED, meant, not_read, shown
 from clustercast.studies.launch.launch import TrainingLaunch
 
 TOOL: Final = "deepspeed"
@@ -134,6 +134,10 @@ def read(text: str, path: Path) -> TrainingLaunch:
         _check(found, plan, model, records.Job(seq_len, batch))
     warnings += [f"{found.where(key)}: {key}: {why}" for key, why in WARNED.items() if key in found.data]
     left = [key for key in found.data if key not in KNOWN and key not in WARNED]
+    for key in left[:MOST_COMPARED]:
+        near = meant(key, KNOWN - found.data.keys())
+        if near:
+            raise found.wrong(key, "no such key is known", hint=f"did you mean {near}?")
     places = {
         "tp": "autotp_size", "cp": "sequence_parallel_size", "ep": "autoep_size", "zero": "stage",
         "micro_batch": "train_micro_batch_size_per_gpu", "dp": "train_batch_size", "global_batch": "train_batch_size",

@@ -16,7 +16,7 @@ from clustercast.errors import WrongInput
 from clustercast.estimates.question import Question
 from clustercast.plans import rules
 from clustercast.studies.launch import bridge, literals, megatron, plan_options
-from clustercast.studies.launch.arguments import Options, clean, not_read, read_script, shown
+from clustercast.studies.launch.arguments import MOST_COMPARED, Options, clean, meant, not_read, read_script, shown
 from clustercast.studies.launch.checkpoints import checkpoint
 from clustercast.studies.launch.launch import TrainingLaunch
 
@@ -452,6 +452,11 @@ def _precision(told: Told, warnings: list[str]) -> str:
 
 def _unasked(told: Told) -> list[str]:
     left = [place for place in told.settings if place not in told.asked and not place.endswith(")")]
+    absent = told.asked - told.settings.keys()
+    for place in left[:MOST_COMPARED]:
+        near = meant(place, absent)
+        if near:
+            raise told.wrong(place, "no such setting is known", hint=f"did you mean {near}?")
     return [not_read(left)] if left else []
 
 

@@ -32,6 +32,7 @@ class Given(NamedTuple):
     cells: Mapping[str, str]
     launch: Mapping[str, str]
     launch_file: str = ""
+    by_option: bool = False  # cells have options of their own, and there is no --given
 
 
 NOTHING: Final = Given({}, {})
@@ -98,7 +99,7 @@ def rows_of(run: Run, given: Given, path: Path, name: str) -> list[dict[str, str
             cells[column] = str(max(round(value), 1))
     missing = [each for each in ("input_len", "output_len") if each not in cells]
     if missing:
-        raise _not_said(path, run, missing)
+        raise _not_said(path, run, missing, given)
     common = cells | {"mode": "agg", "source": path.name, "study": path.name, "concurrency": str(concurrency or "")}
     common["n_waves"] = f"{waves:.6g}" if waves else ""
     found = []
@@ -176,7 +177,7 @@ def _together(run: Run, given: Given, path: Path) -> tuple[dict[str, str], list[
         cells["n_chips"] = str(math.prod(parts))
     missing = [each for each in ("chip", "model", "engine", "n_chips") if not cells.get(each)]
     if missing:
-        raise _not_said(path, run, missing)
+        raise _not_said(path, run, missing, given)
     for column in COUNTED:
         if column in cells and not _is_count(cells[column]):
             raise WrongInput(f"{named[column]}: {column}: expected a whole number, got {cells[column][:SHOWN]!r}")
@@ -187,11 +188,17 @@ def _is_count(text: str | None) -> bool:
     return text is not None and re.fullmatch(r"[1-9][0-9]{0,8}", text) is not None
 
 
-def _not_said(path: Path, run: Run, missing: Sequence[str]) -> WrongInput:
+# Columns that `check` has options for, with an example of each.
+_OPTIONS: Final = {"model": "--model llama-3.1-70b", "engine": "--engine vllm", "n_chips": "--count 8"}
+
+
+def _not_said(path: Path, run: Run, missing: Sequence[str], given: Given) -> WrongInput:
     """The error for what neither the result nor anybody else says."""
     examples = {"chip": "chip=h100", "model": "model=llama-3.1-70b", "engine": "engine=vllm", "n_chips": "n_chips=8",
                 "input_len": "input_len=1024", "output_len": "output_len=128"}  # fmt: skip
     hint = " ".join(f"--given {examples[each]}" for each in missing)
+    if given.by_option:
+        hint = " ".join(_OPTIONS[each] for each in missing if each in _OPTIONS) or "a result that says it"
     launch = ", or --launch FILE" if set(missing) - {"chip"} else ""
     return read.wrong(path, "", f"does not say {', '.join(missing)}", line=run.line, hint=f"{hint}{launch}")
 

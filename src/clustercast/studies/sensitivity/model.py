@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from clustercast import records
+from clustercast import progress, records
 from clustercast.estimates.job import HOURS_A_YEAR
 from clustercast.estimates.ranges import SET, TIMES, Parameter, moved
 from clustercast.physics.job import carbon_kg, energy_j, goodput, own_usd_per_chip_year, rent_usd, training_s
@@ -280,7 +280,7 @@ class Problem:
         drivers = DRIVERS[self.half]
         run = grid.compiled(drivers.many, *drivers.helpers)
         base = grid.row(self.case)
-        for first in range(0, len(samples), CHUNK):
+        for first in progress.track(range(0, len(samples), CHUNK), "parts of the samples"):
             part = slice(first, first + CHUNK)
             cases = table(base, parameters, samples[part])
             run(cases, self.plan, out[part])

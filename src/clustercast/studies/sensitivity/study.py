@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from clustercast import records
+from clustercast import progress, records
 from clustercast.catalog import constants
 from clustercast.errors import NoAnswer, WrongInput
 from clustercast.estimates import serving as serving_half
@@ -226,7 +226,7 @@ def tornado(
     if asked.replan:
         most = MOST if asked.most is None else asked.most
         tried = [place for rank, place in enumerate(order) if rank < most or found[place].group == HARDWARE]
-        for place in tried:
+        for place in progress.track(tried, "plans searched again"):
             one = found[place]
             if any(each.path[0] in ("setting", "job", "replicas") for each in one.places):
                 again[place] = [replanned(question, problem, one, end) for end in (one.number.low, one.number.high)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, NamedTuple
 
-from clustercast import records
+from clustercast import progress, records
 from clustercast.display import Notebook
 from clustercast.errors import NoAnswer, WrongInput
 from clustercast.estimates import interval
@@ -347,10 +347,9 @@ def crossover(asked: CrossoverAsked) -> Crossover:
             )
             for each in (one, two)
         ]
-        for context in contexts:
-            for batch in batches:
-                points = point(phase, batch, context, one), point(phase, batch, context, two)
-                cells.append(cell_of(phase, batch, context, points, (one, two), math.hypot(*widths), usd))
+        for context, batch in progress.track(list(itertools.product(contexts, batches)), f"points of {phase}"):
+            points = point(phase, batch, context, one), point(phase, batch, context, two)
+            cells.append(cell_of(phase, batch, context, points, (one, two), math.hypot(*widths), usd))
     turns = [turn_of(context, each) for each in (one, two) for context in contexts]
     questions = one.question, two.question
     names = one.question.chip.name, two.question.chip.name
