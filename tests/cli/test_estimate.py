@@ -92,3 +92,12 @@ def test_a_changed_chip_changes_the_answer(cli: Cli) -> None:
     after = cli(*GPT4, *PLAN, "--set", "chip.hbm_bandwidth=6TB/s", "--set", "chip.flops=300TFLOP/s", "--json").document
     assert after["training"]["step_s"] < before["training"]["step_s"]
     assert after["serving"]["ttft_ms"] < before["serving"]["ttft_ms"]
+
+
+def test_an_estimate_is_drawn(cli: Cli, tmp_path: Path) -> None:
+    picture = tmp_path / "estimate.svg"
+    asked = ("estimate", "--chip", "h100", "--model", "8B", "--count", "8", "--plan", "tp=1,pp=1")
+    done = cli(*asked, "--plot", str(picture), "--json")
+    assert (done.status, done.document["schema"]) == (0, "clustercast.estimate/1")
+    assert "Where the time of one step goes" in picture.read_text(encoding="utf-8")
+    assert cli(*asked, "--plot", "estimate.pdf").err.startswith("error: --plot: expected a name that ends in")

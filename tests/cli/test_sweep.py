@@ -58,6 +58,17 @@ def test_a_study_becomes_parts_and_a_document(cli: Cli, study: str, tmp_path: Pa
     assert (seen.status, seen.document["action"], seen.document["complete"]) == (0, "verified", True)
 
 
+def test_a_sweep_is_drawn(cli: Cli, study: str, tmp_path: Path) -> None:
+    picture = tmp_path / "sweep.svg"
+    done = cli("sweep", study, "--out", str(tmp_path / "out"), "--plot", str(picture), "--json")
+    assert (done.status, done.document["complete"]) == (0, True)
+    drawn = picture.read_text(encoding="utf-8")
+    assert "days" in drawn
+    assert "clustercast" in drawn  # where the numbers are from
+    refused = cli("sweep", study, "--dry-run", "--plot", str(picture))
+    assert (refused.status, "--dry-run keeps no point" in refused.err) == (2, True)
+
+
 def test_a_dry_run_says_how_many_and_how_long(cli: Cli, study: str, tmp_path: Path) -> None:
     done = cli("sweep", study, "--out", str(tmp_path / "out"), "--dry-run")
     assert (done.status, (tmp_path / "out").exists()) == (0, False)

@@ -15,10 +15,11 @@ CLEAR: Final = "\r\x1b[K"
 
 
 class Shown:
-    """The line, once a loop has taken longer than a second."""
+    """The line, once the command has taken longer than a second."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._start_s = time.monotonic()
         self._begun_s: dict[str, float] = {}  # of each loop
         self._last_s = 0.0
         self._there = False
@@ -30,11 +31,10 @@ class Shown:
             self._begun_s[what] = now_s
         if done == of:
             self.clear()
-        taken_s = now_s - self._begun_s.get(what, now_s)
-        if done == of or taken_s < QUIET_S or now_s - self._last_s < EVERY_S:
+        if done == of or now_s - self._start_s < QUIET_S or now_s - self._last_s < EVERY_S:
             return
         self._last_s, self._there = now_s, True
-        self._stream.write(CLEAR + line(what, done, of, taken_s))
+        self._stream.write(CLEAR + line(what, done, of, now_s - self._begun_s.get(what, now_s)))
         self._stream.flush()
 
     def clear(self) -> None:

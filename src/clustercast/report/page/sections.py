@@ -13,6 +13,7 @@ from clustercast.report.charts.theme import Spec, signed
 from clustercast.report.layout import percent, short
 from clustercast.report.page.parts import Cell, Figure, Grid, Page, Section
 from clustercast.report.text import LIMITS, counted, milliseconds, plan_in_words, scalar
+from clustercast.report.why import NAMES
 from clustercast.studies.report import Report
 
 SHOWN_PLANS = 10
@@ -236,7 +237,7 @@ def apart(found: Report) -> Section:
             ratio = one.other_tokens_per_s / one.tokens_per_s
             words.append(f"{one.job}: {found.why.other} does {short(ratio)} times the tokens per second.")
             rows += [
-                (one.job, PROPERTIES.get(each.property, LIMITS.get(each.property, each.property)), f"x {short(each.factor)}") for each in one.parts
+                (one.job, NAMES.get(each.property, each.property), f"x {short(each.factor)}") for each in one.parts
             ]
     grid = Grid("Factors; their product is the whole difference", ("job", "property", "factor"), tuple(rows))
     tables = (grid,) if rows else ()
@@ -311,7 +312,9 @@ ROWS_OF_TIMELINE = 40
 
 def memory(found: Report) -> Section:
     """What lies in memory: by stage for the plan that is looked at closely, the fullest chip for the others."""
-    tables = [replace(each, behind=place > 0) for place, one in enumerate(found.chips) for each in memory_of(one.estimate)]
+    tables = [
+        replace(each, behind=place > 0) for place, one in enumerate(found.chips) for each in memory_of(one.estimate)
+    ]
     pictures: tuple[Spec, ...] = ()
     if found.stages is not None:
         pictures = drawn(charts.stages(found.stages))
