@@ -81,3 +81,11 @@ def test_every_formula_has_its_place_in_the_page() -> None:
 def test_a_sign_that_nobody_knows_is_refused() -> None:
     with pytest.raises(LookupError, match="does not know a sign"):
         _formulas.plain(r"a \strange sign")
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "tutorials").glob("*.md")), ids=lambda page: page.stem)
+def test_every_command_of_a_tutorial_is_run_when_the_page_is_made(page: Path) -> None:
+    by_hand = re.sub(r"<!-- \[\[\[cog.*?\[\[\[end\]\]\] -->", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert "$ " not in by_hand
+    shown = [line for block in re.findall(r"```sh\n(.*?)```", by_hand, re.DOTALL) for line in block.splitlines()]
+    assert all(line.startswith(("dask scheduler ", "dask worker ")) for line in shown), "workers() runs these two"

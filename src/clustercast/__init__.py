@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from clustercast.studies.measure import Measurement
     from clustercast.studies.plan import PlanRanking
     from clustercast.studies.query.result import QueryResult, Questions, Sink
-    from clustercast.studies.report import Progress as ReportProgress
     from clustercast.studies.report import Report
     from clustercast.studies.rules import RulesHistory, RulesResult, RulesTable
     from clustercast.studies.saved import SweepReport
@@ -854,12 +853,10 @@ def report_on(
     price: str = "rent",
     launch: "str | Path | None" = None,
     calibration: "str | Path | Sequence[str | Path]" = (),
-    progress: "ReportProgress | None" = None,
 ) -> "Report":
     """Everything about one question: estimate, planks, plans, sensitivity, rules; `report.save_report` writes it.
 
-    chips     one or up to six: the first is looked at closely, the others stand beside it
-    progress  is called with what is asked next, how many parts are done, and of how many
+    chips  one or up to six: the first is looked at closely, the others stand beside it
 
     The other arguments are those of `estimate`; settings may name one of several chips: "h20.hbm_bandwidth=6TB/s".
     Raises errors.WrongInput and errors.NoAnswer.
@@ -883,11 +880,11 @@ def report_on(
     laid = tuple(os.fspath(each) for each in files)
     with constants.using(calibration, settings):
         if launch is None:
-            return report(names, asked, calibration=laid, progress=progress)
+            return report(names, asked, calibration=laid)
         from clustercast.studies.launch import training
 
         asked, read = training.question_of(asked, launch)
-        return report(names, asked, calibration=laid, launch=read, launch_file=os.fspath(launch), progress=progress)
+        return report(names, asked, calibration=laid, launch=read, launch_file=os.fspath(launch))
 
 
 def report_of(source: "str | Path") -> "SweepReport | Estimate":

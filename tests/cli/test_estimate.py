@@ -1,6 +1,7 @@
 """What `clustercast estimate` promises: terms that add up, intervals that hold, JSON that programs read."""
 
 import math
+from pathlib import Path
 
 import pytest
 from command_line import Cli

@@ -150,5 +150,5 @@ def test_every_module_that_a_sweep_loads_is_in_its_identity(study: str, tmp_path
     package = Path(store.__file__).parents[2]
     loaded = {Path(each).relative_to(package).as_posix() for each in done.stdout.split()}
     assert {"physics/training.py", "studies/sweep/points.py"} <= loaded
-    # the one holds nothing but its name, the other how an answer looks in a notebook
-    assert loaded - set(store.code_files()) <= {"studies/__init__.py", "display.py"}
+    # one holds nothing but its name, one how an answer looks in a notebook, one who is told how far it is
+    assert loaded - set(store.code_files()) <= {"studies/__init__.py", "display.py", "progress.py"}

@@ -73,27 +73,25 @@ def report(
             f"{'--model' if chip else '--chip'} is missing",
             hint="name chip and model, the folder of a sweep, or a file that estimate --json was saved in",
         )
-    with render.report_progress(as_json=json) as progress:
-        result = clustercast.report_on(
-            options.names("--chip", chip),
-            model,
-            n_chips=options.whole("--count", count),
-            tokens=options.count("--tokens", tokens),
-            global_batch=options.whole("--gbs", gbs),
-            seq_len=options.whole("--seq", seq),
-            precision=precision,
-            plan=plan,
-            input_len=options.whole("--isl", isl),
-            output_len=options.whole("--osl", osl),
-            batch=options.whole("--batch", batch),
-            fabric=fabric,
-            stack=stack,
-            engine=engine,
-            settings=tuple(set_ or ()),
-            price=price,
-            launch=launch,
-            calibration=tuple(calibration or ()),
-            progress=progress,
-        )
-        render.save_report(result, out)
+    result = clustercast.report_on(
+        options.names("--chip", chip),
+        model,
+        n_chips=options.whole("--count", count),
+        tokens=options.count("--tokens", tokens),
+        global_batch=options.whole("--gbs", gbs),
+        seq_len=options.whole("--seq", seq),
+        precision=precision,
+        plan=plan,
+        input_len=options.whole("--isl", isl),
+        output_len=options.whole("--osl", osl),
+        batch=options.whole("--batch", batch),
+        fabric=fabric,
+        stack=stack,
+        engine=engine,
+        settings=tuple(set_ or ()),
+        price=price,
+        launch=launch,
+        calibration=tuple(calibration or ()),
+    )
+    render.save_report(result, out)
     render.show_report(result, out, as_json=json)

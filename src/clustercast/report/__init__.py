@@ -1,8 +1,7 @@
 """Results to look at: text for people, one JSON document for programs."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from clustercast.studies.fleet import Fleet
     from clustercast.studies.new import Made
     from clustercast.studies.query.result import QueryResult, Sink
-    from clustercast.studies.report import Progress, Report
+    from clustercast.studies.report import Report
     from clustercast.studies.rules import RulesTable
     from clustercast.studies.saved import SweepReport
     from clustercast.studies.sensitivity import Sensitivity
@@ -275,16 +274,6 @@ def check_report(path: str) -> None:
     from clustercast.report import page
 
     page.check(path)
-
-
-@contextmanager
-def report_progress(*, as_json: bool) -> "Iterator[Progress | None]":
-    """What shows on standard error how far a report is, where somebody looks; its parts say nothing of themselves."""
-    from clustercast import progress
-    from clustercast.report.page import progress as of_report
-
-    with progress.listening(None), of_report.shown(as_json=as_json) as told:
-        yield told
 
 
 def save_report(result: "Report | SweepReport | Estimate", path: str) -> None:

@@ -159,15 +159,9 @@ def records(found: Comparison) -> Iterator[dict[str, Any]]:
 
 def csv_text(found: Comparison) -> str:
     """The comparison as CSV, one row per model and chip."""
-    import csv
-    import io
+    from clustercast.report import files
 
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for record in records(found):
-        writer.writerow(["" if record[name] is None else record[name] for name in COLUMNS])
-    return text.getvalue()
+    return files.csv_table(COLUMNS, ([record[name] for name in COLUMNS] for record in records(found)))
 
 
 def check_xlsx(path: str) -> None:

@@ -163,15 +163,9 @@ def rows_of(found: Crossover) -> Iterator[dict[str, Any]]:
 
 def csv_text(found: Crossover) -> str:
     """The map as CSV, one row per point; empty where there is no number."""
-    import csv
-    import io
+    from clustercast.report import files
 
-    out = io.StringIO()
-    writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for row in rows_of(found):
-        writer.writerow({name: "" if value is None else value for name, value in row.items()})
-    return out.getvalue()
+    return files.csv_table(CSV_COLUMNS, ([row[name] for name in CSV_COLUMNS] for row in rows_of(found)))
 
 
 def save(found: Crossover, path: str) -> None:

@@ -1,11 +1,10 @@
 """The best chip that a rule allows: sentences and tables, a CSV of every point, the curves as a picture."""
 
-import csv
-import io
 from typing import TYPE_CHECKING, Any, Final
 
 from clustercast import units
 from clustercast.errors import WrongInput
+from clustercast.report import files
 from clustercast.report.layout import Block, Line, Table, short, wrap
 from clustercast.studies.design import CAPS, PURPOSES, SERVING, Best, Design, Point, Standing, shown
 from clustercast.studies.throughput import DECODE, JOBS, PREFILL, TRAINING
@@ -317,11 +316,7 @@ def _row(kind: str, purpose: str, point: Point, found: Design) -> dict[str, Any]
 def csv_text(found: Design) -> str:
     """Every point as CSV."""
     rows = rows_of(found)
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: "" if value is None else value for name, value in row.items()} for row in rows)
-    return out.getvalue()
+    return files.csv_table(list(rows[0]), ([row[name] for name in rows[0]] for row in rows))
 
 
 def save(found: Design, path: str) -> None:

@@ -33,9 +33,10 @@ def picture(found: Estimate) -> dict[str, Any]:
 def sources(found: Estimate) -> list[str]:
     """What the picture rests on."""
     said = [f"{found.chip_name}; {found.model_name} ({found.model_resolved_as})"]
-    for half, name in ((found.training, "training"), (found.serving, "serving")):
-        if half is not None:
-            said.append(f"{name}: {half.evidence}, {half.stack if name == 'training' else half.engine}")
+    if found.training is not None:
+        said.append(f"training: evidence {found.training.evidence}, software {found.training.stack}")
+    if found.serving is not None:
+        said.append(f"serving: evidence {found.serving.evidence}, engine {found.serving.engine}")
     said.append("every number with its source: estimate --json, chips show, models show")
     return [line.text for each in said for line in wrap(each) if isinstance(line, Line)]
 

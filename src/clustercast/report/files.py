@@ -2,11 +2,30 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from clustercast.errors import WrongInput
+
+
+def csv_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as CSV under their columns: empty where there is no number, and no text that a spreadsheet would compute.
+
+    >>> csv_table(("chip", "days"), [("=cmd()", 1.5), ("h20", None)])
+    "chip,days\\n'=cmd(),1.5\\nh20,\\n"
+    """
+    import csv
+    import io
+
+    from clustercast.report.query import csv_cell
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(map(csv_cell, columns))
+    writer.writerows(map(csv_cell, row) for row in rows)
+    return text.getvalue()
 
 
 def write(option: str, content: str | bytes, path: str) -> None:

@@ -1,10 +1,9 @@
 """A mixed fleet in equivalents of one chip: a table per measure, the sums, the caps; CSV."""
 
-import csv
-import io
 from typing import Any, Final
 
 from clustercast import units
+from clustercast.report import files
 from clustercast.report.layout import Block, Line, Table, short, wrap
 from clustercast.studies.fleet import BANDWIDTH, CAPACITY, MEASURES, TPP, Fleet, FleetRow
 from clustercast.studies.rules import Cap
@@ -206,8 +205,4 @@ def _shared(found: Fleet, row: FleetRow) -> dict[str, Any]:
 def csv_text(found: Fleet) -> str:
     """The equivalents as CSV."""
     rows = rows_of(found)
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: "" if value is None else value for name, value in row.items()} for row in rows)
-    return out.getvalue()
+    return files.csv_table(list(rows[0]), ([row[name] for name in rows[0]] for row in rows))

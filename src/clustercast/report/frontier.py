@@ -67,17 +67,9 @@ def check_csv(path: str) -> None:
 
 def csv_text(done: Served) -> str:
     """The frontier as CSV, one line per setup."""
-    import csv
-    import io
-
     kind = FrontierPoint if isinstance(done, ServeResult) else PoolsPoint
     names = [name for name in kind.__dataclass_fields__ if name != "plan"]
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(names)
-    for point in done.frontier or ():
-        lines.writerow([getattr(point, name) for name in names])
-    return text.getvalue()
+    return files.csv_table(names, ([getattr(point, name) for name in names] for point in done.frontier or ()))
 
 
 def save_csv(done: Served, path: str) -> None:

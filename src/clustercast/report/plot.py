@@ -88,8 +88,9 @@ def rendered(drawn: "altair.TopLevelMixin | Spec", form: str) -> bytes:
     import vl_convert
 
     from clustercast.report import json
+    from clustercast.report.charts.theme import printable
 
-    spec = drawn if isinstance(drawn, dict) else drawn.to_dict()
+    spec = printable(drawn if isinstance(drawn, dict) else drawn.to_dict())
     if form == ".svg":
         return (vl_convert.vegalite_to_svg(spec) + "\n").encode()
     if form == ".png":

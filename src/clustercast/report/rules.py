@@ -1,10 +1,9 @@
 """What the export rules say of a chip, in sentences; of all chips, as a table; through time, as a list."""
 
-import csv
-import io
 from typing import Any, Final
 
 from clustercast import units
+from clustercast.report import files
 from clustercast.report.layout import Block, Line, Table, short, wrap
 from clustercast.studies.rules import Moment, Reading, RulesHistory, RulesResult, RulesTable, Verdict
 
@@ -188,8 +187,4 @@ def rows_of(result: RulesTable) -> list[dict[str, Any]]:
 def csv_text(result: RulesTable) -> str:
     """The table as CSV."""
     rows = rows_of(result)
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: "" if value is None else value for name, value in row.items()} for row in rows)
-    return out.getvalue()
+    return files.csv_table(list(rows[0]), ([row[name] for name in rows[0]] for row in rows))

@@ -326,15 +326,9 @@ def rows_of(found: Sensitivity) -> Iterator[dict[str, Any]]:
 
 def csv_text(found: Sensitivity) -> str:
     """The ranking as CSV; empty where the method has no such number."""
-    import csv
-    import io
+    from clustercast.report import files
 
-    out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
-    for row in rows_of(found):
-        writer.writerow({name: "" if value is None else value for name, value in row.items()})
-    return out.getvalue()
+    return files.csv_table(COLUMNS, ([row.get(name) for name in COLUMNS] for row in rows_of(found)))
 
 
 def save_plot(found: Sensitivity, path: str) -> None:

@@ -56,6 +56,7 @@ class PlanRanking(Notebook):
     calibration: tuple[str, ...] = ()  # what a user's own measurements changed
     export: str | None = None  # the tool that `launch` is for
     launch: str | None = None  # a launch file for the first plan
+    fastest: RankedPlan | None = None  # the fastest of all, where the tool of `export` cannot run it
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON document of `plan --json`."""
@@ -95,15 +96,16 @@ def rank(asked: Asked, top: int = 10) -> PlanRanking:
         n_feasible=found.n_feasible,
         rejected=found.rejected,
         wall_s=time.perf_counter() - started,
-        plans=tuple(_ranked(question, setting, plan, goodput) for plan in found.plans),
-        pareto=tuple(_ranked(question, setting, plan, goodput) for _, _, plan in front),
+        plans=tuple(ranked(question, setting, plan, goodput) for plan in found.plans),
+        pareto=tuple(ranked(question, setting, plan, goodput) for _, _, plan in front),
         assumptions=tuple(question.assumptions),
         warnings=tuple(question.warnings),
         calibration=tuple(map(calibration.changed, laid)),
     )
 
 
-def _ranked(question: Question, setting: records.Setting, plan: records.Plan, goodput: float) -> RankedPlan:
+def ranked(question: Question, setting: records.Setting, plan: records.Plan, goodput: float) -> RankedPlan:
+    """One plan with what it gives: its step, and the days of the whole run at this goodput."""
     step = training_step(setting, plan)
     used = plan.tp * plan.pp * plan.cp * plan.dp
     tokens_per_s = question.job.global_batch * question.job.seq_len / step.step_s

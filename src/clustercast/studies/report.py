@@ -4,9 +4,9 @@ import math
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
-from clustercast import records
+from clustercast import progress, records
 from clustercast.display import Notebook
 from clustercast.errors import ClustercastError, NoAnswer, WrongInput
 from clustercast.estimates import operations, serving, stages, timeline, training
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 SCHEMA: Final = "clustercast.report/1"
 MOST_CHIPS: Final = 6
 TWO: Final = 2
-Part = TypeVar("Part")
-Progress = Callable[[str, int, int], None]  # what is next, how many parts are done, of how many
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,6 @@ def report(
     calibration: tuple[str, ...] = (),
     launch: "TrainingLaunch | None" = None,
     launch_file: str | None = None,
-    progress: Progress | None = None,
 ) -> Report:
     """Ask every verb about a question.
 
@@ -90,77 +87,59 @@ def report(
     if len(chips) > MOST_CHIPS or len(set(chips)) < len(chips):
         raise WrongInput(f"--chip: expected at most {MOST_CHIPS} different names, got {len(chips)}")
     questions = tuple(questions_of(chips, asked))
-    steps = Steps(progress, len(chips) + (5 if len(chips) == 1 else 6 + (len(chips) == TWO)))
-    answered: list[tuple[Asked, OfChip]] = []
     reasons: dict[str, str] = {}
-    missing: list[NoAnswer] = []
-    for one in questions:
-        found = steps.of(one.chip, reasons, lambda one=one: of_chip(one, launch), missing)  # type: ignore[misc]
-        if found is not None:
-            answered.append((one, found))
-    if not answered:
-        raise missing[0]
+    answered = answers(questions, reasons, launch)
     main, first = answered[0]
-    held = replace(main, plan=first.estimate.training.plan_text if first.estimate.training else main.plan)
     trains = first.estimate.training is not None
+    held = replace(main, plan=first.estimate.training.plan_text if first.estimate.training else main.plan)
     other = questions[1].chip if len(questions) == TWO and not questions[1].settings else None
-    looked = steps.of("why", reasons, lambda: why(main, other))
-    ranking = steps.of("plan", reasons, lambda: rank(main)) if trains else None
-    drawn = steps.of("pipeline", reasons, lambda: pipeline_of(held)) if trains else None
     of = "days" if trains else "tpot"
-    moved = steps.of("sensitivity", reasons, lambda: sensitivity(SensitivityAsked(main, (of,))))
-    crossed = steps.of("crossover", reasons, lambda: crossover(crossing(questions))) if len(chips) == TWO else None
-    beside = steps.of("compare", reasons, lambda: compare(comparing(chips, asked))) if len(chips) > 1 else None
-    steps.done()
+    asks: dict[str, Callable[[], Any]] = {"why": lambda: why(main, other)}
+    if trains:
+        asks |= {"plan": lambda: rank(main), "pipeline": lambda: pipeline_of(held)}
+    asks["sensitivity"] = lambda: sensitivity(SensitivityAsked(main, (of,)))
+    if len(chips) == TWO:
+        asks["crossover"] = lambda: crossover(crossing(questions))
+    if len(chips) > 1:
+        asks["compare"] = lambda: compare(comparing(chips, asked))
+    found: dict[str, Any] = {}
+    for name, ask in progress.track(list(asks.items()), "parts of the report"):
+        try:
+            found[name] = ask()
+        except ClustercastError as error:  # what the question fixes may not be a question for this verb
+            reasons[name] = error.message
+    drawn = found.get("pipeline", (None, None))
     return Report(
         title=title_of(first.estimate, len(answered)),
         chips=tuple(each for _, each in answered),
-        why=looked,
-        ranking=ranking,
-        stages=drawn[0] if drawn else None,
-        timeline=drawn[1] if drawn else None,
-        sensitivity=moved,
-        crossover=crossed,
-        comparison=beside,
+        why=found.get("why"),
+        ranking=found.get("plan"),
+        stages=drawn[0],
+        timeline=drawn[1],
+        sensitivity=found.get("sensitivity"),
+        crossover=found.get("crossover"),
+        comparison=found.get("compare"),
         reasons=reasons,
         commands=tuple(commands(chips, asked, questions, calibration, launch_file, trains=trains)),
         version=__version__,
     )
 
 
-class Steps:
-    """Parts asked one after another, each said before it begins."""
-
-    def __init__(self, progress: Progress | None, of: int) -> None:
-        """progress: what is told; of: how many parts there are, about."""
-        self._progress, self._of, self._n = progress, of, 0
-
-    def of(
-        self, name: str, reasons: dict[str, str], ask: Callable[[], Part], missing: list[NoAnswer] | None = None
-    ) -> Part | None:
-        """The answer of one part; none, and the reason kept, where there is no answer.
-
-        Wrong input is raised only by the chips' own parts: `missing` is given for these.
-        """
-        if self._progress is not None:
-            self._progress(name, self._n, self._of)
-        self._n += 1
+def answers(
+    questions: tuple[Asked, ...], reasons: dict[str, str], launch: "TrainingLaunch | None"
+) -> list[tuple[Asked, OfChip]]:
+    """What each chip answers; one without an answer is left out, its reason kept. Raises NoAnswer if none has one."""
+    found: list[tuple[Asked, OfChip]] = []
+    missing: list[NoAnswer] = []
+    for one in progress.track(questions, "chips"):
         try:
-            return ask()
+            found.append((one, of_chip(one, launch)))
         except NoAnswer as error:
-            reasons[name] = error.message
-            if missing is not None:
-                missing.append(error)
-        except ClustercastError as error:
-            if missing is not None:
-                raise
-            reasons[name] = error.message
-        return None
-
-    def done(self) -> None:
-        """Say that everything is asked."""
-        if self._progress is not None:
-            self._progress("", self._of, self._of)
+            reasons[one.chip] = error.message
+            missing.append(error)
+    if not found:
+        raise missing[0]
+    return found
 
 
 def questions_of(chips: tuple[str, ...], asked: Asked) -> Iterator[Asked]:

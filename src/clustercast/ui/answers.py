@@ -364,6 +364,19 @@ def file_document(name: str, text: str) -> Document:
     return {"schema": "clustercast.file/1", "name": name, "text": text}
 
 
+def _report(fields: Fields) -> Document:
+    import clustercast
+    from clustercast.report.page import html, page_of
+
+    found = clustercast.report_on(
+        fields["chips"], fields["model"], n_chips=fields["count"], tokens=fields["tokens"], global_batch=fields["gbs"],
+        seq_len=fields["seq"], precision=fields["precision"], plan=fields["plan"], input_len=fields["isl"],
+        output_len=fields["osl"], batch=fields["batch"], engine=fields["engine"], settings=_settings(fields),
+        price=fields["price"],
+    )  # fmt: skip
+    return file_document("clustercast-report.html", html.html(page_of(found)))
+
+
 @cache
 def _kept(verb: Callable[[Fields], Document]) -> Document:
     return verb({})
@@ -383,6 +396,7 @@ VERBS: Final[dict[str, Callable[[Fields], Document]]] = {
     "models": lambda _: _kept(_models),
     "options": lambda _: _kept(_options),
     "plan": _plan,
+    "report": _report,
     "roofline": _roofline,
     "rules": _rules,
     "sensitivity": _sensitivity,

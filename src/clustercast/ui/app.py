@@ -49,6 +49,7 @@ ROUTES: Final = {
     "sensitivity": Route(questions.Sensitivity, "What moves an answer."),
     "size-train": Route(questions.SizeTraining, "The fewest chips that finish training in so many days."),
     "size-serve": Route(questions.SizeServing, "The fewest chips that take so many requests per second."),
+    "report": Route(questions.Report, "One HTML file to keep: the answer, why, and what it rests on."),
     "chip-file": Route(questions.Chip, "A chip, changed, as a file of the catalogue.", slow=False),
     "launch": Route(questions.Launch, "A launch file for a training plan or a serving replica."),
 }
@@ -195,7 +196,7 @@ def _responses(name: str) -> dict[int | str, dict[str, Any]]:
     return {200: done, 400: error, 422: error, 503: error}
 
 
-DOCUMENTS: Final = {"chip-file": "file", "launch": "file", "size-train": "size", "size-serve": "size"}
+DOCUMENTS: Final = {"chip-file": "file", "launch": "file", "report": "file", "size-train": "size", "size-serve": "size"}
 
 
 def _ref(name: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from clustercast.ui import answers
 from clustercast.ui.worker import READY
 
-N_WORKERS: Final = 2
+N_WORKERS: Final = 3
 MOST_WAITING: Final = 200
 QUICK_S: Final = 10.0
 SLOW_S: Final = 30.0

@@ -48,7 +48,8 @@ def _list(value: Any) -> Any:
 
 
 def _lists(value: Any) -> Any:
-    if isinstance(value, list) and len(value) == 1:
+    """A list, also from an address, which gives one text in a list."""
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
         return _list(value[0])
     return _list(value)
 
@@ -151,6 +152,13 @@ class Compare(Work):
     chips: Names
     equal: Literal["cards", "dollars", "megawatts", "tpp"] = "cards"
     reference: Name | None = None
+
+
+class Report(Work):
+    """`report`: one file to keep. The first chip is looked at closely."""
+
+    chips: Names
+    plan: Plan = ""
 
 
 class Why(OneChip):

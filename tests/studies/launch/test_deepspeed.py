@@ -136,7 +136,7 @@ GOOD = Plan(1, 1, 1, 8, 1, 1, 1, 2, 0, 1, 0, 0, 0, 0, 0, 0)
         (GOOD._replace(tp=2), "tp_overlap: yes"),
         (GOOD._replace(cp=2), "cp_kind: ring"),
         (GOOD._replace(recompute=1), "recompute: selective"),
-        (GOOD._replace(offload=1, zero=0), "offload: needs ZeRO"),
+        (GOOD._replace(offload=1, zero=0), "zero: 0: offload needs ZeRO"),
     ],
 )
 def test_what_the_json_cannot_say_is_refused_by_name(plan: Plan, field: str) -> None:
@@ -144,3 +144,15 @@ def test_what_the_json_cannot_say_is_refused_by_name(plan: Plan, field: str) -> 
     with pytest.raises(WrongInput) as raised:
         deepspeed.write(asked, plan, launches.HEADER)
     assert f"--export deepspeed: {field}" in raised.value.message
+
+
+@pytest.mark.parametrize(("recompute", "told"), [(0, False), (2, True)])
+def test_what_deepspeed_itself_does_not_fill_in_is_a_number_or_told(recompute: int, told: bool) -> None:
+    asked = replace(launches.question("llama-3.1-8b"), job=Job(4096, 64))
+    text = deepspeed.write(asked, GOOD._replace(recompute=recompute), launches.HEADER)
+    assert '"auto"' not in text
+    said = json.loads(text)
+    assert said["optimizer"]["params"]["lr"] > 0.0
+    fill_in = said["_clustercast"]["fill_in"]
+    assert fill_in[0].startswith("optimizer.params.lr: a place holder")
+    assert any("deepspeed.checkpointing.checkpoint" in each for each in fill_in) == told

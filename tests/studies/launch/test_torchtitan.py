@@ -138,9 +138,9 @@ GOOD = Plan(2, 2, 1, 4, 1, 1, 1, 3, 0, 1, 0, 0, 0, 1, 0, 0)
     [
         (GOOD._replace(recompute=3, recompute_layers=2), "recompute: block"),
         (GOOD._replace(zero=1), "zero: 1"),
-        (GOOD._replace(zero=0, cp=2), "zero: 0: context parallelism shards"),
+        (GOOD._replace(zero=0, cp=2), "zero: 0: gradients are sharded with"),
         (GOOD._replace(cp=2, cp_kind=1), "cp_kind: all-to-all"),
-        (GOOD._replace(offload=1), "offload: optimizer state alone"),
+        (GOOD._replace(offload=1), "offload: yes: optimizer state alone"),
         (GOOD._replace(dp_overlap=0), "dp_overlap: no: FSDP always overlaps"),
         (GOOD._replace(etp=2), "etp: 2"),
         (GOOD._replace(shard=2, cp=4), "shard: 2"),

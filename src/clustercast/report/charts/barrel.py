@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from clustercast.estimates.elasticity import NAMES
 from clustercast.report.charts import theme
 from clustercast.report.charts.theme import Document, Spec
 from clustercast.report.text import STEP_UP
@@ -20,6 +21,7 @@ HALVES: Final = {
     "prefill": ("serving", "elasticity_prefill"),
     "decode": ("serving", "elasticity"),
 }
+CALLED: Final = {title: name for name, title in NAMES.items()}  # in a result of why
 ROW: Final = 22  # points of a plank
 PANEL: Final = 195
 ROOM: Final = 1.35  # of the longest bar, for the number beside it
@@ -33,7 +35,10 @@ def planks(found: Document) -> dict[str, dict[str, float]]:
     0.10000000000000009
     """
     if "jobs" in found:
-        return {one["job"]: {each["resource"]: each["same_plan"] for each in one["planks"]} for one in found["jobs"]}
+        return {
+            one["job"]: {CALLED.get(each["resource"], each["resource"]): each["same_plan"] for each in one["planks"]}
+            for one in found["jobs"]
+        }
     return {
         job: {name: STEP_UP ** found[half][field][name] - 1.0 for name in RESOURCES}
         for job, (half, field) in HALVES.items()

@@ -5,6 +5,7 @@ from dataclasses import asdict, is_dataclass
 from typing import Any, Final
 
 from clustercast.report.layout import short
+from clustercast.report.terminal import visible
 
 Spec = dict[str, Any]
 Document = Mapping[str, Any]
@@ -27,7 +28,12 @@ DARK: Final = {  # what stands for each tone on a dark page
 FONT: Final = "Arial, 'Liberation Sans', Helvetica, sans-serif"  # of one width on all machines: labels keep their room
 WIDE: Final = 760  # points: a picture's width with its labels is about a page's
 SIZE: Final = 12
-HALF: Final = 0.5
+PADDING: Final = {
+    "left": 28,
+    "right": 12,
+    "top": 5,
+    "bottom": 5,
+}  # points: letters may be wider than they were measured
 TIMES: Final = (("s", 1.0), ("ms", 1e3), ("us", 1e6))
 LONGER: Final = (("min", 60.0, 120.0), ("h", 3600.0, 7200.0), ("days", 86400.0, 172800.0))  # from how many seconds
 LEAST_SHOWN: Final = 1e-3  # of a whole
@@ -57,12 +63,14 @@ def config() -> Spec:
         "background": None,
         "font": FONT,
         "view": {"stroke": None},
+        "padding": PADDING,
         "axis": {
             "labelColor": MUTED, "titleColor": INK, "titleFontWeight": "normal", "gridColor": GRID,
             "domainColor": FRAME, "tickColor": FRAME, "labelFontSize": SIZE, "titleFontSize": SIZE, "labelLimit": 260,
+            "labelSeparation": 8, "labelOverlap": True,
         },
         "legend": {"labelColor": INK, "titleColor": INK, "titleFontWeight": "normal", "labelFontSize": SIZE,
-                   "titleFontSize": SIZE, "labelLimit": 260, "titleLimit": 400},
+                   "titleFontSize": SIZE, "labelLimit": 260, "titleLimit": 400, "columnPadding": 24},
         "title": {"color": INK, "subtitleColor": MUTED, "fontSize": SIZE + 2, "subtitleFontSize": SIZE,
                   "anchor": "start", "frame": "group"},
         "header": {"labelColor": INK, "titleColor": INK, "labelFontSize": SIZE},
@@ -92,6 +100,19 @@ def dark(picture: Any) -> Any:
     if isinstance(picture, list):
         return [dark(each) for each in picture]
     return DARK.get(picture, picture) if isinstance(picture, str) else picture
+
+
+def printable(picture: Any) -> Any:
+    """The same picture with control characters written as their codes: the package that draws dies of them.
+
+    >>> printable({"title": "a\\x00b", "n": [1, "c"]})
+    {'title': 'a\\\\x00b', 'n': [1, 'c']}
+    """
+    if isinstance(picture, str):
+        return visible(picture)
+    if isinstance(picture, dict):
+        return {printable(name): printable(each) for name, each in picture.items()}
+    return [printable(each) for each in picture] if isinstance(picture, (list, tuple)) else picture
 
 
 def values(rows: Sequence[Mapping[str, Any]]) -> Spec:

@@ -7,6 +7,7 @@ from clustercast.report.charts.theme import Spec
 
 MOST_ROWS: Final = 14
 ROW: Final = 22
+ENDS: Final = {"low": "the number at its low end", "high": "at its high end"}
 
 
 def tornado(result: Any, most: int = MOST_ROWS) -> Spec | None:
@@ -18,18 +19,19 @@ def tornado(result: Any, most: int = MOST_ROWS) -> Spec | None:
     if found["method"] != "tornado" or not effects:
         return None
     rows = [
-        {"parameter": each["parameter"], "end": end, "usual": usual, "to": each[f"at_{end}"],
+        {"parameter": each["parameter"], "end": ENDS[end], "usual": usual, "to": each[f"at_{end}"],
          "wide": abs(each[f"at_{end}"] - usual)}
         for each in effects
-        for end in ("low", "high")
+        for end in ENDS
     ]  # fmt: skip
     order = [each["parameter"] for each in effects]
     first = effects[0]
-    title = f"{one['title']}, {one['unit']}"
+    unit = "" if one["unit"] in one["title"] else f", {one['unit']}"
+    title = f"{one['title']}{unit}"
     tone = {
-        "field": "end", "type": "nominal", "title": "the number at its",
-        "scale": {"domain": ["low", "high"], "range": [theme.PALE, theme.STRONG]},
-        "legend": {"orient": "top", "direction": "horizontal", "symbolType": "square", "titleOrient": "left"},
+        "field": "end", "type": "nominal", "title": None,
+        "scale": {"domain": list(ENDS.values()), "range": [theme.PALE, theme.STRONG]},
+        "legend": {"orient": "top", "direction": "horizontal", "symbolType": "square"},
     }  # fmt: skip
     body: Spec = {
         "width": theme.WIDE - 200,

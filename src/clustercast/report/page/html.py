@@ -37,7 +37,9 @@ def html(page: Page) -> str:
     shelf.filters["shown"] = shown
     shelf.filters["plain"] = visible
     # long plans may break behind their commas
-    shelf.filters["broken"] = lambda text: markupsafe.Markup(re.sub(r",(?=\S)", ",<wbr>", str(markupsafe.escape(text))))
+    shelf.filters["broken"] = lambda text: markupsafe.Markup(
+        re.sub(r",(?=[a-z])", ",<wbr>", str(markupsafe.escape(text)))
+    )
     template = shelf.get_template(TEMPLATE)
     text: str = template.render(
         page=page,

@@ -6,7 +6,7 @@ from typing import Any, Final
 from xml.etree import ElementTree
 
 from clustercast.errors import WrongInput
-from clustercast.report.charts.theme import DARK, Spec
+from clustercast.report.charts.theme import DARK, Spec, printable
 
 SVG: Final = "{http://www.w3.org/2000/svg}"
 KEPT: Final = frozenset({"svg", "g", "path", "line", "rect", "text", "tspan", "defs", "clipPath"})
@@ -40,7 +40,7 @@ def rendered(spec: Spec, form: str) -> bytes:
         raise WrongInput(
             f"a report needs the package {error.name}", hint="install it with: pip install 'clustercast[report]'"
         ) from None
-    text = json.dumps(spec, allow_nan=False)
+    text = json.dumps(printable(spec), allow_nan=False)
     if form == "svg":
         svg: str = vl_convert.vegalite_to_svg(text, allowed_base_urls=[])
         return svg.encode()

@@ -17,14 +17,17 @@ from clustercast.catalog.find import NAME
 from clustercast.errors import WrongInput
 from clustercast.estimates.question import Question
 from clustercast.plans import rules
-from clustercast.studies.launch import plan_options
+from clustercast.studies.launch import space
 from clustercast.studies.launch.arguments import MOST_COMPARED, meant, not_read, shown
 from clustercast.studies.launch.launch import TrainingLaunch
+from clustercast.studies.launch.space import Box, Rule
 
 TOOL: Final = "deepspeed"
 VERSION: Final = "0.18"
 OWN: Final = "_clustercast"
 MOST: Final = 10**7
+# "auto" is filled in by Hugging Face's integrations (transformers, accelerate) alone: DeepSpeed takes it for text
+LEARNING_RATE: Final = 3e-4
 
 # What is read, and what only tunes communication or logs.
 KNOWN: Final = {
@@ -280,7 +283,7 @@ def write(question: Question, plan: records.Plan, header: Sequence[str]) -> str:
     said: dict[str, Any] = {
         OWN: {
             "about": list(header),
-            "fill_in": "the training program: the model, its data and its lengths are there",
+            "fill_in": _fill_in(plan),
             "model": _name(question),
             "seq_len": job.seq_len,
             "n_chips": plan.tp * plan.cp * plan.dp,
@@ -294,7 +297,7 @@ def write(question: Question, plan: records.Plan, header: Sequence[str]) -> str:
         "gradient_clipping": 1.0,
         "optimizer": {
             "type": "AdamW",
-            "params": {"lr": "auto", "betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.1},
+            "params": {"lr": LEARNING_RATE, "betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.1},
         },
     }
     if plan.tp > 1:
@@ -306,37 +309,47 @@ def write(question: Question, plan: records.Plan, header: Sequence[str]) -> str:
     return json.dumps(said, indent=2) + "\n"
 
 
+def _fill_in(plan: records.Plan) -> list[str]:
+    """What the JSON leaves to whoever trains."""
+    said = [
+        "optimizer.params.lr: a place holder, put in your own",
+        "the training program: the model, its data and its lengths are there",
+    ]
+    if plan.recompute == records.RECOMPUTE_FULL:
+        said.append(
+            "recompute=full: the training program has to call deepspeed.checkpointing.checkpoint on every layer (or "
+            "gradient_checkpointing_enable() of a Hugging Face model): the section activation_checkpointing only tunes "
+            "it"
+        )
+    return said
+
+
 def _name(question: Question) -> str:
     """What the model is called where the file is read again: a name of the catalogue or a size."""
     asked = question.asked.model
     return asked if isinstance(asked, str) and NAME.fullmatch(asked) else question.model.name
 
 
+_PROGRAM: Final = "the training program builds it, the JSON cannot say it"
+_ANYWHERE: Final = (
+    Rule("pp", (1,), _PROGRAM),
+    Rule("ep", (1,), _PROGRAM),
+    Rule("etp", (1,), _PROGRAM),
+    Rule("sequence_parallel", (0,), "AutoTP keeps whole activations on every chip"),
+    Rule("tp_overlap", (0,), "AutoTP does not overlap its communication"),
+    Rule("cp_kind", (records.CP_ALL_TO_ALL,), "Ulysses exchanges heads"),
+    Rule("recompute", (records.RECOMPUTE_FULL, records.RECOMPUTE_NONE), "the JSON cannot say which layers"),
+    Rule("zero", (1, 2, 3), "offload needs ZeRO", (("offload", 1),)),
+)
+_STAGES: Final = "AutoTP goes with stages 0 to 2"
+SPACE: Final[tuple[Box, ...]] = (
+    (*_ANYWHERE, Rule("zero", (2, 1, 0), _STAGES)),
+    (*_ANYWHERE, Rule("zero", (3,), _STAGES), Rule("tp", (1,), _STAGES)),
+)
+
+
 def _refuse(question: Question, plan: records.Plan) -> None:
-    """Raise WrongInput for the first thing that the JSON cannot say."""
-    refused = plan_options.Refusal(TOOL)
+    """Raise WrongInput for what the JSON cannot say."""
     if question.precision not in ("bf16", "fp16"):
         raise WrongInput(f"--export {TOOL}: precision: the tool has no recipe like {question.precision}")
-    for name in ("pp", "ep", "etp"):
-        if getattr(plan, name) > 1:
-            raise refused.of(
-                name, f"{getattr(plan, name)}: the training program builds it, the JSON cannot say it", f"{name}=1"
-            )
-    if plan.tp > 1 and plan.zero == 3:
-        raise refused.of("zero", "3: AutoTP goes with stages 0 to 2", "zero=2")
-    if plan.tp > 1 and plan.sequence_parallel:
-        raise refused.of(
-            "sequence_parallel", "yes: AutoTP keeps whole activations on every chip", "sequence_parallel=no"
-        )
-    if plan.tp > 1 and plan.tp_overlap:
-        raise refused.of("tp_overlap", "yes: AutoTP does not overlap its communication", "tp_overlap=no")
-    if plan.cp > 1 and plan.cp_kind == records.CP_RING:
-        raise refused.of("cp_kind", "ring: Ulysses exchanges heads", "cp_kind=all-to-all")
-    if plan.recompute not in (records.RECOMPUTE_NONE, records.RECOMPUTE_FULL):
-        raise refused.of(
-            "recompute",
-            f"{records.RECOMPUTE_NAMES[plan.recompute]}: the JSON cannot say which layers",
-            "recompute=full",
-        )
-    if plan.offload and not plan.zero:
-        raise refused.of("offload", "needs ZeRO", "zero=1")
+    space.refuse(TOOL, SPACE, plan._asdict())

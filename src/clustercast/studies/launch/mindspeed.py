@@ -12,6 +12,7 @@ from clustercast.errors import WrongInput
 from clustercast.estimates.question import Question
 from clustercast.studies.launch import megatron, plan_options
 from clustercast.studies.launch.launch import TrainingLaunch
+from clustercast.studies.launch.space import Rule
 
 TOOL: Final = "mindspeed-llm"
 VERSION: Final = "c77308a"
@@ -22,6 +23,17 @@ TELLING: Final = (
     "--swap-optimizer", "--noop-layers", "--num-layer-list", "mindspeed_llm", "PYTORCH_NPU_ALLOC_CONF", "--use-ascend-",
 )  # fmt: skip
 PRECISIONS: Final = ("bf16", "fp16")
+
+_DUALPIPE: Final = (("schedule", records.SCHEDULE_DUALPIPE),)
+_CUT: Final = "dualpipev goes with neither context nor expert tensor parallelism"
+SPACE: Final = (
+    (
+        *plan_options.space_of(records.SCHEDULE_1F1B, records.SCHEDULE_DUALPIPE)[0],
+        Rule("cp", (1,), _CUT, _DUALPIPE),
+        Rule("etp", (1,), _CUT, _DUALPIPE),
+        Rule("dp_overlap", (0,), "dualpipev does not overlap the gradients' reduction", _DUALPIPE),
+    ),
+)
 
 
 def read(text: str, path: Path) -> TrainingLaunch:

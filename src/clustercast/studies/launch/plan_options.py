@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from clustercast import records
-from clustercast.errors import WrongInput
 from clustercast.physics.training import n_slots
 from clustercast.plans import rules
 from clustercast.studies.launch import layout
 from clustercast.studies.launch.arguments import Option, Options, clean, shown
+from clustercast.studies.launch.space import Box, PlanRefused, Rule
 
 MOST: Final = 10**6  # of any degree of parallelism
 
@@ -354,10 +354,26 @@ class Refusal:
 
     tool: str
 
-    def of(self, option: str, why: str, fix: str = "") -> WrongInput:
+    def of(self, option: str, why: str, fix: str = "") -> PlanRefused:
         """The error that names the field of the plan, and what to hold of the plan so that it can be exported."""
         hint = f"--plan {fix}" if fix else "hold another value with --plan"
-        return WrongInput(f"--export {self.tool}: {option}: {why}", hint=hint)
+        return PlanRefused(f"--export {self.tool}: {option}: {why}", hint=hint)
+
+
+def space_of(*schedules: int) -> tuple[Box, ...]:
+    """What the Megatron family can run: with its own pipeline, or with the weights sharded and none."""
+    anywhere = (
+        Rule("schedule", schedules, "the tool has no such schedule"),
+        Rule("tp_overlap", (0,), "overlap of tensor parallelism needs sequence parallelism", _NO_SEQUENCE),
+    )
+    whole = Rule("zero", (1, 0), "sharded gradients and weights go with no pipeline")
+    alone = Rule("pp", (1,), "sharded gradients and weights go with no pipeline")
+    state = Rule("zero", (1,), "offload needs the distributed optimizer", (("offload", 1),))
+    return (*anywhere, whole, state), (*anywhere, alone, state)
+
+
+_NO_SEQUENCE: Final = (("sequence_parallel", 0),)
+SPACE: Final = space_of(records.SCHEDULE_1F1B)
 
 
 def parallel_arguments(plan: records.Plan, model: records.Model, tool: str) -> list[str]:

@@ -15,10 +15,11 @@ from clustercast.catalog import read as files
 from clustercast.errors import WrongInput
 from clustercast.estimates.question import Question
 from clustercast.plans import rules
-from clustercast.studies.launch import bridge, literals, megatron, plan_options
+from clustercast.studies.launch import bridge, literals, megatron, plan_options, space
 from clustercast.studies.launch.arguments import MOST_COMPARED, Options, clean, meant, not_read, read_script, shown
 from clustercast.studies.launch.checkpoints import checkpoint
 from clustercast.studies.launch.launch import TrainingLaunch
+from clustercast.studies.launch.space import Box, Rule
 
 TOOL: Final = "torchtitan"
 VERSION: Final = "b5bcd76"
@@ -540,26 +541,29 @@ _CHECKPOINTING: Final = {
 }
 
 
+_ANYWHERE: Final = (
+    Rule("schedule", tuple(WRITTEN_SCHEDULES), "the tool has no such schedule"),
+    Rule("recompute", (2, 1, 0), "the tool recomputes whole layers everywhere or nowhere"),
+    Rule("etp", (1,), "experts are not cut by tensor parallelism"),
+    Rule("cp_kind", (records.CP_RING,), "keys and values go round or are gathered"),
+    Rule("offload", (0,), "optimizer state alone cannot be kept in host memory"),
+    Rule("dp_overlap", (1,), "FSDP always overlaps"),
+)
+_STAGES: Final = "gradients are sharded with the optimizer's state, or neither, and over context parallelism always"
+SPACE: Final[tuple[Box, ...]] = (
+    (*_ANYWHERE, Rule("zero", (2, 3), _STAGES)),
+    (*_ANYWHERE, Rule("zero", (0,), _STAGES), Rule("cp", (1,), _STAGES)),
+)
+
+
 def _refuse(question: Question, plan: records.Plan) -> None:
-    """Raise WrongInput for the first thing that torchtitan cannot do."""
-    refused = plan_options.Refusal(TOOL)
+    """Raise WrongInput for what torchtitan cannot do."""
     if question.precision not in ("bf16", "fp8"):
         raise WrongInput(f"--export {TOOL}: precision: no converter is written for {question.precision}")
-    if plan.recompute not in _CHECKPOINTING:
-        raise refused.of("recompute", "block: the tool recomputes whole layers everywhere or nowhere", "recompute=full")
-    if plan.zero == 1:
-        raise refused.of("zero", "1: the tool shards gradients with the optimizer's state, or nothing", "zero=2")
-    if plan.zero == 0 and plan.cp > 1:
-        raise refused.of("zero", "0: context parallelism shards the weights over its group", "zero=3")
-    if plan.etp > 1:
-        raise refused.of("etp", f"{plan.etp}: experts are not cut by tensor parallelism", "etp=1")
-    if plan.cp > 1 and plan.cp_kind == records.CP_ALL_TO_ALL:
-        raise refused.of("cp_kind", "all-to-all: keys and values go round or are gathered", "cp_kind=ring")
-    if plan.offload:
-        raise refused.of("offload", "optimizer state alone cannot be kept in host memory", "offload=no")
-    if not plan.dp_overlap and plan.dp * plan.cp > 1:
-        raise refused.of("dp_overlap", "no: FSDP always overlaps", "dp_overlap=yes")
+    alone = {"dp_overlap": 1} if plan.dp * plan.cp == 1 else {}
+    space.refuse(TOOL, SPACE, plan._asdict() | alone)
     if plan.shard and plan.shard % plan.cp:
+        refused = plan_options.Refusal(TOOL)
         raise refused.of("shard", f"{plan.shard}: a copy is whole groups of context parallelism ({plan.cp})")
 
 

@@ -17,9 +17,10 @@ from clustercast.errors import WrongInput
 from clustercast.estimates.question import Asked, Question, fill
 from clustercast.estimates.result import Assumption, Estimate
 from clustercast.plans import text as plan_text
-from clustercast.studies.launch import shapes
+from clustercast.studies.launch import exported, shapes, space
 from clustercast.studies.launch.launch import TrainingLaunch
-from clustercast.studies.plan import PlanRanking, rank
+from clustercast.studies.launch.space import Box
+from clustercast.studies.plan import PlanRanking
 
 MOST_BYTES: Final = 2**17  # of a launch file; YAML is read slowly, so half of it
 MOST_YAML_BYTES: Final = 2**16
@@ -41,12 +42,13 @@ class Tool:
     version: str
     read: Reader
     write: Writer
+    space: tuple[Box, ...]  # the plans that it can run
     stacks: dict[str, str]  # the usual stack of a chip: the one that this tool stands for there
 
 
 def tools() -> dict[str, Tool]:
     """The training tools by name."""
-    from clustercast.studies.launch import bridge, deepspeed, megatron, mindspeed, torchtitan
+    from clustercast.studies.launch import bridge, deepspeed, megatron, mindspeed, plan_options, torchtitan
 
     # "nemo" and "megatron-core" run the same kernels: which overlaps are on is the plan's matter
     stacks: dict[str, dict[str, str]] = {
@@ -55,7 +57,18 @@ def tools() -> dict[str, Tool]:
         deepspeed.TOOL: {"nemo": "deepspeed"},
     }
     made = (megatron, bridge, torchtitan, deepspeed, mindspeed)
-    return {each.TOOL: Tool(each.TOOL, each.VERSION, each.read, each.write, stacks.get(each.TOOL, {})) for each in made}
+    spaces: dict[str, tuple[Box, ...]] = {
+        torchtitan.TOOL: torchtitan.SPACE,
+        deepspeed.TOOL: deepspeed.SPACE,
+        mindspeed.TOOL: mindspeed.SPACE,
+    }
+    return {
+        each.TOOL: Tool(
+            each.TOOL, each.VERSION, each.read, each.write, spaces.get(each.TOOL, plan_options.SPACE),
+            stacks.get(each.TOOL, {}),
+        )
+        for each in made
+    }  # fmt: skip
 
 
 def tool_of(option: str, name: str) -> Tool:
@@ -255,9 +268,14 @@ def with_launch(estimate: Estimate, launch: TrainingLaunch) -> Estimate:
 
 
 def ranked_with_export(tool: str, asked: Asked, top: int) -> PlanRanking:
-    """The ranking of `plan`, with a launch file for its best plan. Raises WrongInput before it searches."""
+    """The ranking of `plan` among the plans that a tool can run, with a launch file for the best of them.
+
+    Raises WrongInput for an unknown tool, and for what the user fixed and the tool lacks; NoAnswer where nothing that
+    it can run fits.
+    """
     chosen = tool_of("--export", tool)
-    ranking = rank(replace(asked, stack=stack_of(asked, chosen)), top)
+    space.refuse(chosen.name, chosen.space, plan_text.parse(asked.plan))
+    ranking = exported.ranking(chosen, replace(asked, stack=stack_of(asked, chosen)), top)
     return replace(ranking, export=chosen.name, launch=export_training(chosen.name, asked, ranking))
 
 
@@ -269,10 +287,11 @@ def export_training(tool: str, asked: Asked, ranking: PlanRanking) -> str:
     chosen = tool_of("--export", tool)
     question = fill(replace(asked, stack=stack_of(asked, chosen)))
     best = ranking.plans[0]
-    plan = plan_of(best.plan_text)
     lines = header(chosen, asked, question, best.plan_text, best.days)
-    lines += [_one_line(f"calibrated with {each}") for each in ranking.calibration]
-    return chosen.write(question, plan, lines)
+    said = [f"calibrated with {each}" for each in ranking.calibration]
+    if ranking.fastest is not None:
+        said.insert(0, exported.slower_than(chosen.name, ranking.fastest))
+    return chosen.write(question, plan_of(best.plan_text), [*lines, *map(_one_line, said)])
 
 
 def plan_of(said: str) -> records.Plan:

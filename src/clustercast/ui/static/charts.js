@@ -1,11 +1,18 @@
 // Small charts in SVG, drawn anew at every change. Width in CSS pixels, so that text keeps its size.
 
 import { el, put, svg } from "./dom.js";
-import { gib, percent, people, seconds, short, si, usd } from "./format.js";
+import { gib, people, percent, seconds, short, si, usd, whole } from "./format.js";
 
 const ROW = 22;
-const wide = (text) => 6.4 * text.length;
-const cut = (text, room) => (wide(text) <= room ? text : `${text.slice(0, Math.max(1, Math.floor(room / 6.4) - 1))}…`);
+const widths = new WeakMap();
+
+// Read the widths of all containers at once, before any is drawn: reading between drawings lays the page out each time.
+export function measure(containers) {
+  for (const container of containers) widths.set(container, container.clientWidth || 320);
+}
+
+const wide = (text) => 7 * text.length;
+const cut = (text, room) => (wide(text) <= room ? text : `${text.slice(0, Math.max(1, Math.floor(room / 7) - 1))}…`);
 const text = (x, y, words, more = {}) => svg("text", { x, y, "dominant-baseline": "middle", ...more }, words);
 
 function picture(width, height, label, ...children) {
@@ -49,7 +56,7 @@ const RESOURCES = [
 export function planks(container, chips, what) {
   const known = chips.filter((each) => each.slopes);
   if (!known.length) return nothing(container, "No chip has an answer here.");
-  const room = container.clientWidth || 320;
+  const room = widths.get(container) ?? 320;
   const columns = Math.max(1, Math.min(known.length, Math.floor(room / 230)));
   const width = Math.floor(room / columns) - 12;
   const most = Math.max(0.05, ...known.flatMap((each) => RESOURCES.map(([key]) => each.slopes[key])));
@@ -101,7 +108,7 @@ const fill = (name, style) => (["s1", "s2", "s3", "s4", "s5"].includes(style) ? 
 function stacked(container, name, chips, shown, said, head) {
   const known = chips.filter((each) => each.parts);
   if (!known.length) return nothing(container, chips.map((each) => each.reason).find(Boolean) ?? "No chip has an answer here.");
-  const width = container.clientWidth || 320;
+  const width = widths.get(container) ?? 320;
   const keys = Object.keys(known[0].parts).filter((key) => known.some((each) => each.parts[key] > 0));
   const total = (parts) => keys.reduce((sum, key) => sum + Math.max(0, parts[key]), 0);
   const most = Math.max(...known.map((each) => Math.max(total(each.parts), each.limit ?? 0)));
@@ -158,9 +165,9 @@ export function roofline(container, chips, chosen) {
   const points = (own?.roofline.operations ?? []).filter((each) => each.flop > 0 && each.hbm_bytes > 0 && each.time_s > 0)
     .map((each) => ({ ...each, x: each.flop / each.hbm_bytes, y: each.flop / each.time_s }));
   if (!points.length) return nothing(container, "No operation to show.");
-  const width = container.clientWidth || 320;
+  const width = widths.get(container) ?? 320;
   const height = 300;
-  const box = { left: 52, right: width - 8, top: 10, bottom: height - 36 };
+  const box = { left: 64, right: width - 8, top: 10, bottom: height - 36 };
   const roofs = known.map((each) => ({ ...each, roof: each.roofline.roofs[0] }));
   const ridges = roofs.map(({ roof }) => roof.flop_per_s / roof.hbm_bytes_per_s);
   const lowX = Math.min(...points.map((each) => each.x), 1) / 2;
@@ -202,7 +209,6 @@ export function roofline(container, chips, chosen) {
     if (beside) taken.push({ x: beside[0], y: beside[1], long });
     return [
       marker(SHAPES[each.phase], x, y, { class: `marker c${own.place}` }),
-      svg("title", {}, ""),
       beside ? text(beside[0], beside[1], words, { class: "halo" }) : null,
     ];
   });
@@ -218,7 +224,7 @@ export function roofline(container, chips, chosen) {
 const STEPS = [1.02, 1.2, 1.6, 2.5];
 
 export function crossover(container, found, names, basis) {
-  const width = container.clientWidth || 320;
+  const width = widths.get(container) ?? 320;
   const left = 62;
   const { batches, contexts } = found;
   const cell = Math.floor((width - left) / batches.length);
@@ -229,7 +235,7 @@ export function crossover(container, found, names, basis) {
     const ratio = each[basis];
     const step = ratio ? STEPS.filter((bound) => Math.max(ratio, 1 / ratio) > bound).length : 0;
     const side = !ratio ? "none" : ratio > 1 ? "win" : "lose";
-    const words = ratio ? short(ratio, 2) : each.chip_fits ? "only" : each.other_fits ? "not" : "–";
+    const words = ratio ? (ratio < 10 ? ratio.toFixed(2) : short(ratio, 3)) : each.chip_fits ? "only" : each.other_fits ? "not" : "–";
     const said = ratio ? `${names[0]} gives ${short(ratio)} times ${names[1]}` : each.chip_fits ? `only ${names[0]} holds it` : each.other_fits ? `only ${names[1]} holds it` : "neither holds it";
     return [
       svg("rect", { x: x + 1, y: y + 1, width: cell - 2, height: high - 2, rx: 2, class: `map ${side}${step}` },
@@ -241,12 +247,12 @@ export function crossover(container, found, names, basis) {
     batches.map((each, index) => text(left + (index + 0.5) * cell, 13, people(each), { "text-anchor": "middle" })),
     contexts.map((each, index) => text(left - 6, 24 + (index + 0.5) * high, each >= 1024 ? `${each / 1024}k` : String(each), { "text-anchor": "end" })),
     text(2, 13, "context", {}),
-    text(left + (batches.length * cell) / 2, 24 + contexts.length * high + 12, `requests in flight on ${people(found.count)} chips`, { "text-anchor": "middle" }),
+    text(left + (batches.length * cell) / 2, 24 + contexts.length * high + 12, `requests in flight on ${whole(found.count)} chips`, { "text-anchor": "middle" }),
   ];
   const wins = found.cells.filter((each) => each[basis] > 1.02).length;
   const per = basis === "ratio" ? "per chip" : "per dollar";
   const said = `${names[0]} is faster ${per} at ${wins} of ${found.cells.length} points`;
-  const line = el("p", { class: "fine" }, `Tokens per second ${per}: ${names[0]} over ${names[1]}. Above 1 (blue, no stripe) ${names[0]} is faster.`);
+  const line = el("p", { class: "fine" }, `Tokens per second ${per}: ${names[0]} over ${names[1]}. Above 1 ${names[0]} is faster; below, in a dashed frame, ${names[1]}. A dash: memory holds it on neither.`);
   show(container, [picture(width, 24 + contexts.length * high + 22, `${said}.`, axes, cells), line],
     ["context \\ in flight", ...batches.map((each) => people(each))],
     contexts.map((context) => [people(context), ...batches.map((batch) => short(found.cells.find((each) => each.batch === batch && each.context === context)?.[basis]))]));
@@ -255,8 +261,8 @@ export function crossover(container, found, names, basis) {
 
 // chips: [{label, place, training, tokens}], in USD
 export function cost(container, chips) {
-  const width = container.clientWidth || 320;
-  const parts = [["training", "Training run, rented"], ["tokens", "A million answer tokens, with their prompts"]];
+  const width = widths.get(container) ?? 320;
+  const parts = [["training", "Training run, rented"], ["tokens", "A million answer tokens"]];
   const drawn = [];
   let y = 0;
   for (const [key, title] of parts) {

@@ -6,7 +6,7 @@ import { crossing, layout, question } from "./state.js";
 const REST_MS = 400;
 
 export class Engine {
-  // changed(kind): something can be drawn; kind is "live", "rest" or "busy"
+  // changed(kind): something can be drawn; "map": the map alone, "rest": nothing more comes, "live", "busy"
   constructor(state, changed) {
     this.state = state;
     this.changed = changed;
@@ -15,6 +15,11 @@ export class Engine {
     this.map = { found: null, error: null, running: false, again: false, control: null, turns: null };
     this.version = 0;
     this.resting = null;
+    this.answered = []; // when numbers moved that are not drawn yet
+  }
+
+  drawn() {
+    return this.answered.splice(0);
   }
 
   // Ask everything anew: the question or the chips have changed.
@@ -63,8 +68,8 @@ export class Engine {
         const board = await ask("board", { ...question(this.state, slot.asked), ...slot.held });
         if (version !== this.version) return;
         Object.assign(slot, { board, error: null, isHeld: true });
+        this.answered.push(asked);
         this.changed("live");
-        performance.measure("update", { start: asked, end: performance.now() });
       }
     } catch (error) {
       if (version !== this.version || error.name === "AbortError") return;
@@ -138,12 +143,12 @@ export class Engine {
         map.found = await ask("map", crossing(this.state), control.signal);
         map.error = null;
         if (version !== this.version) return;
-        this.changed("live");
+        this.changed("map");
       }
     } catch (error) {
       if (error.name === "AbortError" || version !== this.version) return;
       Object.assign(map, { found: null, error });
-      this.changed("live");
+      this.changed("map");
     } finally {
       if (map.control === control) map.running = false;
     }
@@ -162,8 +167,8 @@ export class Engine {
       try {
         const found = await ask("crossover", { ...asked, batches: [1], contexts: [4096] });
         if (version !== this.version || JSON.stringify(asked.set) !== JSON.stringify(crossing(this.state).set)) return;
-        map.turns = { found, chips: this.state.versus.map((each) => this.state.chips[each]) };
-        this.changed("live");
+        map.turns = found;
+        this.changed("map");
       } catch {
         map.turns = null;
       }

@@ -26,6 +26,7 @@ export function people(value, digits = 3) {
   return suffix === "" ? short(value, 4) : `${Number((value / (suffix === "k" ? 1e3 : factor)).toPrecision(digits))}${suffix}`;
 }
 
+export const whole = (value) => grouped.format(value);
 export const gib = (bytes) => (bytes === null || bytes === undefined ? "–" : `${short(bytes / 2 ** 30)} GiB`);
 export const usd = (value) => (value === null || value === undefined ? "–" : value < 100 ? `$${short(value)}` : `$${people(value)}`);
 export const percent = (share) => `${short(100 * share, share < 0.1 ? 2 : 3)} %`;

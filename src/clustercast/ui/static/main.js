@@ -4,7 +4,7 @@ import { ask, get } from "./api.js";
 import * as charts from "./charts.js";
 import { el, one, options, put } from "./dom.js";
 import { Engine } from "./engine.js";
-import { change, days, people, short, usd } from "./format.js";
+import { change, days, people, short } from "./format.js";
 import { sliders } from "./sliders.js";
 import { COUNTS, FIELDS, fromText, MOST_CHIPS, question, settings, toText } from "./state.js";
 import * as tables from "./tables.js";
@@ -16,6 +16,7 @@ const engine = new Engine(state, changed);
 let catalogue = { chips: [], models: [] };
 let numbersOf = {}; // of chips, by name: what the sliders start from
 let drawing = 0;
+let everything = false; // to draw, or the map alone
 let saving = 0;
 let typing = 0;
 
@@ -93,7 +94,7 @@ function wire() {
   one("export-json").addEventListener("click", () => keep("clustercast.json", JSON.stringify({ schema: "clustercast.page/1", state: toText(state), boards: engine.slots.map((each) => each.board) }, null, 1), "application/json"));
   one("export-chip").addEventListener("click", () => take("chip-file", { chip: state.chips[state.chosen].chip, set: settings(state.chips[state.chosen].changes) }));
   one("export-launch").addEventListener("click", () => take("launch", launchOf(one("export-tool").value)));
-  one("export-report").addEventListener("click", () => take("report", { questions: state.chips.map((each) => question(state, each)) }));
+  one("export-report").addEventListener("click", () => take("report", reportOf()));
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") one("export").open = false; });
   document.addEventListener("click", (event) => { if (!one("export").contains(event.target)) one("export").open = false; });
   window.addEventListener("hashchange", () => {
@@ -197,17 +198,22 @@ async function buildSliders() {
 
 function changed(kind) {
   if (kind === "rest") announce();
+  everything ||= kind !== "map";
   if (drawing) return;
   drawing = requestAnimationFrame(() => {
     drawing = 0;
-    draw();
+    if (engine.slots.length !== state.chips.length) return;
+    if (everything) draw();
+    else drawMap(labels());
+    everything = false;
+    for (const since of engine.drawn()) performance.measure("update", { start: since, end: performance.now() });
   });
 }
 
 function draw() {
   const { slots } = engine;
-  if (slots.length !== state.chips.length) return;
   const names = labels();
+  charts.measure(["planks", "terms", "memory", "roofline", "crossover", "cost"].map(one));
   const estimates = slots.map((slot) => slot.board?.estimate ?? null);
   const chips = names.map((label, place) => ({ label, place, estimate: estimates[place], board: slots[place].board }));
   one("results").setAttribute("aria-busy", String(slots.some((slot) => slot.busy)));
@@ -254,7 +260,7 @@ function drawMap(names) {
   }
   const cells = map.found.cells.filter((each) => each.phase === state.phase);
   charts.crossover(part, { ...map.found, cells }, pair, state.basis);
-  const turns = state.phase === "decode" ? map.turns?.found.turns : null;
+  const turns = state.phase === "decode" ? map.turns?.turns : null;
   if (turns) {
     const said = turns.map((each, place) => `${pair[place]} ${each.batch ? `at ${short(each.batch)} requests in flight` : "never"}`);
     part.append(el("p", { class: "fine" }, `With 4k tokens of context decoding turns from bandwidth to compute: ${said.join(", ")}.`));
@@ -330,8 +336,18 @@ function said(words) {
 
 function launchOf(tool) {
   const chip = state.chips[state.chosen];
-  const { explain, ...asked } = question(state, chip);
+  const asked = question(state, chip);
+  delete asked.explain;
   return { ...asked, ...(engine.slots[state.chosen].held ?? {}), tool };
+}
+
+// The chosen chip first, each chip once: a report tells chips apart by their names.
+function reportOf() {
+  const asked = question(state, state.chips[state.chosen]);
+  for (const key of ["chip", "explain", "tpot"]) delete asked[key];
+  const order = [state.chips[state.chosen], ...state.chips];
+  const once = order.filter((each, place) => order.findIndex((one) => one.chip === each.chip) === place);
+  return { ...asked, chips: once.map((each) => each.chip), set: once.flatMap((each) => settings(each.changes, each.chip)) };
 }
 
 async function take(verb, fields) {

@@ -1,7 +1,7 @@
 // The answers side by side, the rules' verdicts, plans and assumptions.
 
 import { el, put } from "./dom.js";
-import { change, days, gib, people, percent, short, si, usd } from "./format.js";
+import { change, days, people, percent, short, si, usd, whole } from "./format.js";
 
 const LIMITS = {
   compute: "compute", hbm_bandwidth: "HBM bandwidth", hbm_capacity: "HBM capacity", scale_up: "scale-up link",
@@ -37,7 +37,7 @@ export function sideBySide(table, state, slots, labels) {
   const estimates = slots.map((slot) => slot.board?.estimate ?? null);
   const head = el("thead", {}, el("tr", {}, el("td", {}),
     slots.map((slot, place) => el("th", { scope: "col" }, el("span", { class: `swatch b${place}`, "aria-hidden": "true" }), labels[place],
-      el("small", {}, estimates[place] ? `${people(estimates[place].count, 5)} chips, ${estimates[place].precision}` : slot.busy ? "searching …" : "no answer")))));
+      el("small", {}, estimates[place] ? `${whole(estimates[place].count)} chips, ${estimates[place].precision}` : slot.busy ? "searching …" : "no answer")))));
   const body = el("tbody", {});
   for (const [name, value, shown, best, small, objective] of ROWS) {
     if (value === null) {
@@ -97,14 +97,12 @@ export function plans(container, slots, labels) {
     return el("details", {}, el("summary", {}, labels[place]),
       el("dl", {},
         found.training ? line("Training plan", el("code", {}, found.training.plan_text), slot.isHeld ? " (held while a number moves)" : slot.note ? ` (${slot.note})` : "") : null,
-        found.training ? line("Its chips", `${people(found.training.plan.chips, 6)} used, ${people(found.training.plan.idle, 6)} idle; goodput ${percent(found.training.goodput)}`) : null,
+        found.training ? line("Its chips", `${whole(found.training.plan.chips)} used, ${whole(found.training.plan.idle)} idle; goodput ${percent(found.training.goodput)}`) : null,
         found.training ? line("Price", found.training.price_basis) : null,
-        found.serving ? line("A serving replica", el("code", {}, ["tp", "pp", "attention_dp", "ep", "etp"].map((key) => `${key}=${found.serving.plan[key]}`).join(",")), ` on ${found.serving.plan.chips} chips, ${people(found.serving.replicas, 6)} of them, ${found.serving.batch_per_replica} requests in flight each`) : null,
+        found.serving ? line("A serving replica", el("code", {}, ["tp", "pp", "attention_dp", "ep", "etp"].map((key) => `${key}=${found.serving.plan[key]}`).join(",")), ` on ${found.serving.plan.chips} chips, ${whole(found.serving.replicas)} of them, ${whole(found.serving.batch_per_replica)} requests in flight each`) : null,
         line("Model", `${found.model_name}, ${people(found.total_params)} parameters, ${people(found.active_params)} active (${found.model_resolved_as})`),
         line("Fabric", found.fabric_name)),
       el("table", {}, el("thead", {}, el("tr", {}, ["assumed", "value", "kind", "source"].map((each) => el("th", { scope: "col" }, each)))),
         el("tbody", {}, found.assumptions.map((each) => el("tr", {}, el("th", { scope: "row" }, each.name), el("td", {}, typeof each.value === "number" ? people(each.value, 4) : String(each.value)), el("td", {}, each.kind), el("td", {}, each.source))))));
   }));
 }
-
-export { gib };
