@@ -34,12 +34,19 @@ def test_every_kind_of_question_has_an_address(client: TestClient) -> None:
     pair = {"chip": "h20", "other": "h100", "model": "llama-3.1-8b", "batches": [8], "contexts": [1024]}
     held = ASKED | {"plan": "tp=1,pp=1,dp=8,zero=3,micro_batch=1,recompute=full"}
     asked = {
-        "rules": {"chip": "h20"}, "crossover": pair, "map": pair, "roofline": held, "plan": held | {"top": 2},
-        "serve": {"chip": "h100", "model": "llama-3.1-8b", "count": 1, "plan": "tp=1,batch=8"}, "why": held,
-        "compare": {"chips": ["h20", "h100"], "model": "llama-3.1-8b", "count": 8}, "sensitivity": held,
+        "rules": {"chip": "h20"},
+        "crossover": pair,
+        "map": pair,
+        "roofline": held,
+        "plan": held | {"top": 2},
+        "serve": {"chip": "h100", "model": "llama-3.1-8b", "count": 1, "plan": "tp=1,batch=8"},
+        "why": held,
+        "compare": {"chips": ["h20", "h100"], "model": "llama-3.1-8b", "count": 8},
+        "sensitivity": held,
         "size-train": {"chips": ["h100"], "model": "llama-3.1-8b", "days": 60, "tokens": "100B"},
-        "size-serve": {"chips": ["h100"], "model": "llama-3.1-8b", "rate": 5}, "chip-file": {"chip": "h20"},
-    }  # fmt: skip
+        "size-serve": {"chips": ["h100"], "model": "llama-3.1-8b", "rate": 5},
+        "chip-file": {"chip": "h20"},
+    }
     for verb, fields in asked.items():
         found = client.post(f"/api/1/{verb}", json=fields)
         assert found.status_code == 200, (verb, found.text)
@@ -69,7 +76,9 @@ def test_hostile_names_are_text_or_refused(client: TestClient, name: str) -> Non
     assert client.get(f"/static/{quote(name, safe='')}").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/static/../app.py", "/static/%2e%2e/app.py", "/app.py", "/docs", "/redoc", "/api/2/estimate"])  # fmt: skip
+@pytest.mark.parametrize(
+    "path", ["/static/../app.py", "/static/%2e%2e/app.py", "/app.py", "/docs", "/redoc", "/api/2/estimate"]
+)
 def test_no_address_becomes_a_path(client: TestClient, path: str) -> None:
     error_of(client.get(path), 404)
 
@@ -90,13 +99,21 @@ def test_wrong_questions_say_which_field_and_why(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
-        ({"host": "example.org"}, 403), ({"host": "127.0.0.1:8766"}, 403), ({"host": "127.0.0.1"}, 403),
-        ({"host": "localhost:8765"}, 200), ({"host": "LOCALHOST:8765"}, 200), ({"host": "localhost.example.org:8765"}, 403),
-        ({"origin": "https://example.org"}, 403), ({"origin": "null"}, 403), ({"origin": "https://127.0.0.1:8765"}, 403),
-        ({"origin": "http://127.0.0.1:8765"}, 200), ({"sec-fetch-site": "cross-site"}, 403),
-        ({"sec-fetch-site": "same-site"}, 403), ({"sec-fetch-site": "same-origin"}, 200),
+        ({"host": "example.org"}, 403),
+        ({"host": "127.0.0.1:8766"}, 403),
+        ({"host": "127.0.0.1"}, 403),
+        ({"host": "localhost:8765"}, 200),
+        ({"host": "LOCALHOST:8765"}, 200),
+        ({"host": "localhost.example.org:8765"}, 403),
+        ({"origin": "https://example.org"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": "https://127.0.0.1:8765"}, 403),
+        ({"origin": "http://127.0.0.1:8765"}, 200),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"sec-fetch-site": "same-origin"}, 200),
     ],
-)  # fmt: skip
+)
 def test_only_this_machine_s_own_page_may_ask(client: TestClient, headers: dict[str, str], status: int) -> None:
     assert client.get("/api/1/options", headers=headers).status_code == status
 
@@ -128,7 +145,17 @@ def test_the_page_names_its_own_files_and_nothing_else(client: TestClient) -> No
     page = client.get("/").text
     assert "style=" not in page
     assert "onclick" not in page
-    for name in ("main.js", "api.js", "charts.js", "dom.js", "engine.js", "format.js", "sliders.js", "state.js", "tables.js"):  # fmt: skip
+    for name in (
+        "main.js",
+        "api.js",
+        "charts.js",
+        "dom.js",
+        "engine.js",
+        "format.js",
+        "sliders.js",
+        "state.js",
+        "tables.js",
+    ):
         found = client.get(f"/static/{name}")
         assert found.headers["content-type"].startswith("text/javascript")
         for markup in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"):

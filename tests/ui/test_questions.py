@@ -15,12 +15,26 @@ def test_numbers_may_be_text_as_people_write_it() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"count": 0}, {"count": 10_000_001}, {"count": "many"}, {"count": 1.5}, {"count": True}, {"tokens": float("nan")},
-        {"tokens": float("inf")}, {"tokens": -1}, {"isl": 10**9}, {"tpot": 0}, {"plan": "tp=8;rm -rf"}, {"plan": "x" * 401},
-        {"set": ["chip.flops"]}, {"set": ["chip.flops=<b>"]}, {"set": ["chip.power=1W"] * 25}, {"calibration": "x.yaml"},
-        {"launch": "run.sh"}, {"price": "steal"},
+        {"count": 0},
+        {"count": 10_000_001},
+        {"count": "many"},
+        {"count": 1.5},
+        {"count": True},
+        {"tokens": float("nan")},
+        {"tokens": float("inf")},
+        {"tokens": -1},
+        {"isl": 10**9},
+        {"tpot": 0},
+        {"plan": "tp=8;rm -rf"},
+        {"plan": "x" * 401},
+        {"set": ["chip.flops"]},
+        {"set": ["chip.flops=<b>"]},
+        {"set": ["chip.power=1W"] * 25},
+        {"calibration": "x.yaml"},
+        {"launch": "run.sh"},
+        {"price": "steal"},
     ],
-)  # fmt: skip
+)
 def test_what_is_out_of_bounds_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         questions.Estimate.model_validate({"chip": "h20", "model": "70B"} | wrong)

@@ -5,7 +5,7 @@ from typing import Any
 
 from clustercast import records
 from clustercast.physics.layer import ends, layer
-from clustercast.physics.stages import stage_layers, stage_memory
+from clustercast.physics.stages import n_stage_layers, stage_memory
 from clustercast.physics.training import n_microbatches, n_slots
 
 
@@ -44,7 +44,7 @@ def stages(chip: str, setting: records.Setting, plan: records.Plan) -> Stages:
     head_s = (1.0 + setting.model.n_mtp_layers) * (end.head_forward_s + end.head_backward_s + end.head_comm_s)
     found = []
     for stage in range(plan.pp):
-        n_layers = stage_layers(layer_s, end.embedding_s, head_s, n_slots(setting.model), stage, plan)
+        n_layers = n_stage_layers(layer_s, end.embedding_s, head_s, n_slots(setting.model), stage, plan)
         held = stage_memory(setting, plan, one, end, n_batches, n_layers, stage)
         found.append(Stage(stage, n_layers, *held))
     return Stages(chip, setting.chip.hbm_bytes - setting.chip.reserved_bytes, tuple(found))

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from clustercast import records
 from clustercast.physics.layer import ends, layer
-from clustercast.physics.stages import stage_layers
+from clustercast.physics.stages import n_stage_layers
 from clustercast.physics.training import n_microbatches, n_slots
 from clustercast.records import (
     SCHEDULE_DUALPIPE,
@@ -100,7 +100,7 @@ def costs(setting: records.Setting, plan: records.Plan) -> Costs:
     delayed_s = one.weight_gradient_s if plan.schedule == SCHEDULE_ZERO_BUBBLE else 0.0
     found = Costs([], [], [])
     for stage in range(plan.pp):
-        n = stage_layers(kernels_s * beside, end.embedding_s, head_s, n_slots(setting.model), stage, plan) * beside
+        n = n_stage_layers(kernels_s * beside, end.embedding_s, head_s, n_slots(setting.model), stage, plan) * beside
         first_s = end.embedding_s if stage == 0 else 0.0
         head = stage == plan.pp - 1
         found.forward_s.append(n * one.forward_s + first_s + head * heads * (end.head_forward_s + end.head_comm_s / 2))

@@ -160,7 +160,7 @@ def causes(figure: Figure) -> list[Block]:
         if each.size is not None:
             said += f" at {short(each.size)}"
         if each.shown:
-            said += f"; the steps show it ({', '.join(each.shown)})"
+            said += f"; the {'launch' if 'no-graphs' in each.shown else 'steps'} show it ({', '.join(each.shown)})"
         if each.denied:
             said += "; the log or the launch says otherwise"
         blocks += wrap(said, "    ", "       ")

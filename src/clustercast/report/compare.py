@@ -7,10 +7,13 @@ from typing import Any, Final
 from clustercast import units
 from clustercast.errors import WrongInput
 from clustercast.report.layout import Block, Line, Table, short, wrap
-from clustercast.report.text import LIMITS, counted, milliseconds
+from clustercast.report.text import counted, milliseconds
 from clustercast.studies.compare import JOBS, Comparison, JobOf, Row
 
 PRICES: Final = {"rent": "rented", "buy": "owned"}
+BOUND: Final = {  # LIMITS in a word, for a narrow column
+    "hbm_bandwidth": "bandwidth", "hbm_capacity": "memory", "scale_up": "links", "scale_out": "network",
+}  # fmt: skip
 OF_ROW: Final = (
     "model", "chip", "count", "usd_per_chip_hour", "price_basis", "share", "days", "days_low", "days_high", "cost_usd",
     "energy_mwh", "mfu", "goodput", "plan", "training_memory_fraction", "training_reason", "batch", "tpot_ms",
@@ -81,7 +84,7 @@ def table(rows: list[Row], job: str) -> Table:
     """One job: a row per chip, the fastest first; `=` marks an order that the intervals leave open."""
     doing = sorted((row for row in rows if job in row.jobs), key=lambda row: row.jobs[job].rank)
     if job == "training":
-        columns: tuple[str, ...] = ("", "chip", "chips", "days (80 %)", "USD", "MFU", "limited by", "= 1 ref.")
+        columns: tuple[str, ...] = ("", "chip", "chips", "days (80 %)", "USD", "MFU", "bound by", "= 1 ref.")
         cells = [
             (
                 place(row.jobs[job]),
@@ -90,14 +93,14 @@ def table(rows: list[Row], job: str) -> Table:
                 f"{short(row.days or 0.0)} ({short(row.days_low or 0.0, 2)}–{short(row.days_high or 0.0, 2)})",
                 units.count(row.cost_usd or 0.0),
                 f"{100.0 * (row.mfu or 0.0):.0f} %",
-                LIMITS.get(row.jobs[job].limiting, row.jobs[job].limiting),
+                BOUND.get(row.jobs[job].limiting, row.jobs[job].limiting),
                 short(row.jobs[job].equals_reference or 0.0),
             )
             for row in doing
         ]
         return Table(columns, cells, frozenset({2, 3, 4, 5, 7}), (6,))
     last = "TPOT" if job == "decode" else "TTFT"
-    columns = ("", "chip", "chips", "tokens/s/chip", "USD/M", last, "limited by", "= 1 ref.")
+    columns = ("", "chip", "chips", "tokens/s/chip", "USD/M", last, "bound by", "= 1 ref.")
     cells = [
         (
             place(row.jobs[job]),
@@ -106,7 +109,7 @@ def table(rows: list[Row], job: str) -> Table:
             short(row.jobs[job].tokens_per_s_per_chip),
             short(row.jobs[job].usd_per_million_tokens),
             milliseconds((row.tpot_ms if job == "decode" else row.ttft_ms) or 0.0),
-            LIMITS.get(row.jobs[job].limiting, row.jobs[job].limiting),
+            BOUND.get(row.jobs[job].limiting, row.jobs[job].limiting),
             short(row.jobs[job].equals_reference or 0.0),
         )
         for row in doing

@@ -279,7 +279,7 @@ def fabrics(profiles: Sequence[FabricProfile]) -> list[Block]:
         for fabric in profiles
     ]
     columns = ("name", "chips", "scale-up", "link", "rail", "link", "spine")
-    return [Table(columns, rows, frozenset((1, 4)), (0, 5, 6))]
+    return [Table(columns, rows, frozenset((1, 4)), (2, 3, 5, 6))]
 
 
 def fabrics_document(profiles: Sequence[FabricProfile]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from clustercast.estimates.question import Asked, Question, fill
 from clustercast.plans import search, text
 from clustercast.records import Plan
 from clustercast.studies.launch import exported, space, training
+from clustercast.studies.launch.launch import PlanRefused
 from clustercast.studies.launch.space import Rule
 
 TOOLS = ("megatron-lm", "megatron-bridge", "torchtitan", "deepspeed")
@@ -106,5 +107,5 @@ def test_every_box_is_searched_at_what_it_limits() -> None:
 
 def test_a_field_that_says_nothing_breaks_nothing() -> None:
     space.refuse("t", BOXES[:1], {"tp": 1, "tp_overlap": 1})
-    with pytest.raises(space.PlanRefused, match="--export t: tp_overlap: yes: why"):
+    with pytest.raises(PlanRefused, match="--export t: tp_overlap: yes: why"):
         space.refuse("t", BOXES[:1], {"tp": 2, "tp_overlap": 1})

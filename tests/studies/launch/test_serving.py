@@ -128,7 +128,7 @@ def test_the_head_of_a_file_says_what_it_is_for() -> None:
     done = clustercast.serve("h100", "llama-3.1-8b", n_chips=1, input_len="4k", output_len=100, export="vllm")
     head = [line for line in (done.launch or "").splitlines() if line.startswith("# ")]
     assert head[0].startswith("# vllm@99d7eb5, written by clustercast ")
-    assert [line.split(":")[0] for line in head[1:]] == ["# question", "# command", "# one server", "# expected"]
+    assert [line.split(":")[0] for line in head[1:]] == ["# question", "# command", "# plan", "# expected", "# one server"]
     assert head[2] == (
         "# command: clustercast serve --chip h100 --model llama-3.1-8b --count 1 --isl 4k --osl 100 --engine vllm "
         "--export vllm"

@@ -51,7 +51,7 @@ def check(asked: CheckAsked) -> Check:
             precision=asked.precision, engine=asked.engine, launch=asked.launch,
         )  # fmt: skip
     content = logs.content_of(path)
-    if training.looks_like(content):
+    if training.looks_like(content) or training.has_arguments(content):
         from clustercast.studies.check.training import check_training
 
         found = training.read_text(content, path)

@@ -11,7 +11,9 @@ from clustercast.errors import WrongInput
 from clustercast.studies.check import rank, serving_causes
 from clustercast.studies.check.result import FAST, NORMAL, SLOW, Check, Figure
 from clustercast.studies.check.serving_causes import Served
+from clustercast.studies.launch.serving import read_serving
 from clustercast.studies.logs import results
+from clustercast.studies.logs.benchmarks import runs_of
 from clustercast.studies.record import door, numbers
 from clustercast.studies.record import serving as record
 from clustercast.studies.record.files import SERVING, Row
@@ -48,12 +50,14 @@ def check_serving(
         weight, expert, _ = constants.recipe(precision).parts
         cells |= {"weight_dtype": weight, "moe_dtype": expert}
     said = results.given_of((), launch, **_layout(plan), **cells)._replace(by_option=True)
+    eager = "" if launch is None else read_serving(launch, model or None).eager
+    counted = _counted(text, path)
     numbers.forget()
     found = results.record_file(path, text, said)
     figures: list[Figure] = []
-    notes: list[str] = []
+    notes = [f"{eager}: steps run without captured graphs, which the model does not know"] if eager else []
     for _, rows in groupby(found.rows[:MOST_FIGURES], key=_run):
-        figures += _with_causes([_judged(_checked(row, found.name), notes) for row in rows])
+        figures += _with_causes([_judged(_checked(row, found.name), notes) for row in rows], counted, ("no-graphs",) if eager else ())
     first = found.rows[0].cells
     case = record.case_of(first)
     layout = ", ".join(f"{name}={value}" for name, value in case.plan._asdict().items() if value > 1)
@@ -71,6 +75,14 @@ def check_serving(
         notes=tuple(dict.fromkeys(notes)),
         rows=tuple(row.cells for row in found.rows),
     )
+
+
+def _counted(text: str, path: Path) -> frozenset[str]:
+    """Causes that the totals of every run of a result rule out: lengths that it counted."""
+    runs = runs_of(text, path)
+    prompts = {"longer_prompts", "shorter_prompts"} if all(run.input_len is not None for run in runs) else set()
+    answers = {"short_answers"} if all(run.output_len is not None for run in runs) else set()
+    return frozenset(prompts | answers)
 
 
 def _run(row: Row) -> str:
@@ -132,8 +144,12 @@ def _judged(row: Row, notes: list[str]) -> Judged:
     return Judged(figure, served, rank.Observed(measured, answer.estimated, width), not doubt)
 
 
-def _with_causes(run: Sequence[Judged]) -> list[Figure]:
-    """The figures of one run: a cause has to explain first tokens and further tokens together."""
+def _with_causes(run: Sequence[Judged], ruled_out: frozenset[str], patterns: Sequence[str]) -> list[Figure]:
+    """The figures of one run: a cause has to explain first tokens and further tokens together.
+
+    ruled_out  causes that the result itself rules out
+    patterns   what the launch file says that a cause shows by
+    """
     figures = [each.figure for each in run]
     leaning = [place for place, each in enumerate(run) if each.counts] or list(range(len(run)))
     outside = [place for place in leaning if figures[place].verdict != NORMAL]
@@ -145,10 +161,11 @@ def _with_causes(run: Sequence[Judged]) -> list[Figure]:
     section = "serving" if verdict == SLOW else "serving_fast"
     make = serving_causes.slower if verdict == SLOW else serving_causes.faster
     observed = [run[place].observed for place in order]
-    changes = [make(run[place].served) for place in order]
+    made = [make(run[place].served) for place in order]
+    changes = [{name: change for name, change in each.items() if name not in ruled_out} for each in made]
     denied = _denied(run[first].served.row)
     tried = rank.tries(section, changes, observed, longer=(verdict != FAST) != rate, denied=denied)
-    for place, ranked in zip(order, rank.rank(section, observed, tried), strict=True):
+    for place, ranked in zip(order, rank.rank(section, observed, tried, patterns), strict=True):
         if figures[place].verdict != NORMAL:
             figures[place] = ranked.of(figures[place])
     return figures

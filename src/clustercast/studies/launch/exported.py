@@ -11,7 +11,7 @@ from clustercast.estimates import job
 from clustercast.estimates.question import Asked, Question, fill
 from clustercast.plans import search, text
 from clustercast.studies.launch import space
-from clustercast.studies.launch.space import PlanRefused
+from clustercast.studies.launch.launch import PlanRefused
 from clustercast.studies.plan import PlanRanking, RankedPlan, rank, ranked
 
 if TYPE_CHECKING:

@@ -6,6 +6,11 @@ None says that the file leaves it open. Codes of a plan are those that `plans.te
 from dataclasses import dataclass, field
 
 from clustercast.catalog import ModelProfile
+from clustercast.errors import WrongInput
+
+
+class PlanRefused(WrongInput):
+    """A tool lacks a field of the plan: another plan may do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,7 @@ class TrainingLaunch:
     seq_len: int | None = None
     precision: str | None = None  # a recipe of the catalogue
     tokens: float | None = None
+    open_chips: str = ""  # why the number of chips cannot be told, where a variable holds it that nothing sets
     notes: tuple[str, ...] = ()  # what was assumed, and what was read and does not matter here
     warnings: tuple[str, ...] = ()  # what matters to the time of a step and is not modelled
     where: dict[str, str] = field(default_factory=dict)  # field of the plan or of this record: file:line
@@ -50,6 +56,7 @@ class ServingLaunch:
     prefix_cache: bool | None = None
     engine: str | None = None  # of the catalogue, where the options say more than the tool does
     role: str = ""  # prefill or decode where pools are apart
+    eager: str = ""  # the option by which steps run without captured graphs, with its line
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     where: dict[str, str] = field(default_factory=dict)

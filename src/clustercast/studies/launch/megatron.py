@@ -6,6 +6,7 @@ Names and defaults: NVIDIA/Megatron-LM at d98e8a6, megatron/training/arguments.p
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -20,9 +21,11 @@ from clustercast.studies.launch.arguments import (
     Options,
     Script,
     Word,
+    clean,
     cut,
     is_option,
     read_script,
+    shown,
     whole_of,
 )
 from clustercast.studies.launch.checkpoints import checkpoint
@@ -63,7 +66,18 @@ def read_as(tool: str, text: str, path: Path) -> TrainingLaunch:
     script = read_script(text, path)
     options = Options(training_words(script, path), path)
     chips, remarks = chips_of(options, script, text, path)
-    return understand(tool, options, chips, [*script.notes, *remarks])
+    found = understand(tool, options, chips, [*script.notes, *remarks])
+    return found if chips is not None else replace(found, open_chips=_open(options))
+
+
+def _open(options: Options) -> str:
+    """The option of the launcher whose number is a variable that the file leaves open."""
+    for names in (("nnodes",), ("nproc-per-node", "nproc_per_node")):
+        text = options.text(*names)
+        if text is not None and "$" in text:
+            what = options.must(*names).name
+            return f"{options.where(*names)}: {clean(what)} is {shown(text)}, which the file does not set"
+    return ""
 
 
 def _telling(words: Sequence[Word]) -> int:

@@ -9,7 +9,8 @@ from clustercast.physics.training import n_slots
 from clustercast.plans import rules
 from clustercast.studies.launch import layout
 from clustercast.studies.launch.arguments import Option, Options, clean, shown
-from clustercast.studies.launch.space import Box, PlanRefused, Rule
+from clustercast.studies.launch.launch import PlanRefused
+from clustercast.studies.launch.space import Box, Rule
 
 MOST: Final = 10**6  # of any degree of parallelism
 

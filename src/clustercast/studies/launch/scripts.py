@@ -11,7 +11,7 @@ from clustercast.catalog.find import user_file
 from clustercast.errors import WrongInput
 from clustercast.studies.launch import checkpoints
 from clustercast.studies.launch.commands import Command
-from clustercast.studies.launch.launch import ServingLaunch
+from clustercast.studies.launch.launch import PlanRefused, ServingLaunch
 
 NODE_CHIPS: Final = 8  # of a node where nobody says: every server with NVLink or the like so far, but for racks
 SERVERS: Final = "SERVERS"  # the variable of a script that says how many servers like it there are
@@ -26,6 +26,7 @@ class Server(NamedTuple):
     inside: int  # replicas that one server keeps itself
     n_nodes: int
     node_chips: int  # that each of the nodes gives
+    chips: int  # that its command takes
 
 
 class Weights(NamedTuple):
@@ -39,6 +40,11 @@ class Weights(NamedTuple):
 def refuse(tool: str, what: str, hint: str | None = None) -> None:
     """Refuse what a tool has no option for. Raises WrongInput."""
     raise WrongInput(f"--export {tool}: it has no {what}", hint=hint)
+
+
+def refuse_plan(tool: str, what: str, hint: str | None = None) -> None:
+    """The same of a plan that another may do for. Raises PlanRefused."""
+    raise PlanRefused(f"--export {tool}: it has no {what}", hint=hint)
 
 
 def named(tool: str, what: str, value: str, known: Mapping[str, str]) -> str:
@@ -115,7 +121,7 @@ def server_of(plan: Mapping[str, int], node_chips: int, *, own_replicas: bool) -
     replicas = plan["replicas"]
     inside = replicas if own_replicas and size * replicas <= node_chips else 1
     n_nodes = max(1, math.ceil(size * inside / node_chips))
-    return Server(replicas // inside, inside, n_nodes, min(size * inside, node_chips))
+    return Server(replicas // inside, inside, n_nodes, min(size * inside, node_chips), size * inside)
 
 
 def servers(command: Command) -> int:
@@ -146,7 +152,12 @@ def script(
     said = [f"{version}, written by clustercast {__version__}", *header]
     if weights_.remark:
         said.append(f"weights: {weights_.remark}")
-    if server.n_nodes > 1:
+    of_them = f"; {server.n_servers:,} servers like it" if server.n_servers > 1 else ""
+    said.append(f"one server: {server.chips:,} chips{of_them}")
+    ranked = any("NODE_RANK" in each for each in (*raw, *before))
+    if server.n_nodes > 1 and not ranked:
+        said.append(f"start it once, where mpirun reaches {server.n_nodes} nodes with {server.node_chips} chips each")
+    elif server.n_nodes > 1:
         said.append(
             f"start it on each of {server.n_nodes} nodes with {server.node_chips} chips; set NODE_RANK (0, 1, ...) and "
             "MASTER_ADDR (the first node) on each"
@@ -154,6 +165,9 @@ def script(
     text = ["#!/usr/bin/env bash", *(comment(each) for each in said), "set -euo pipefail", ""]
     if server.n_servers > 1:
         text.append(f"{SERVERS}={server.n_servers} # like this one, each on chips of its own, behind a load balancer")
+        text.append(f'echo "one of ${SERVERS} servers" >&2')
+    if ranked:
+        text.append('NODE_RANK="${NODE_RANK:-0}"')
     text += [*before]
     command = [" ".join((*program, shlex.quote(weights_.name))) if weights_.name else " ".join(program)]
     command += [f"{name} {shlex.quote(str(value))}".rstrip() if value != "" else name for name, value in lines]

@@ -12,12 +12,12 @@ from clustercast.catalog import constants
 from clustercast.catalog import read as files
 from clustercast.catalog import serving as engines
 from clustercast.catalog.find import user_file
-from clustercast.errors import WrongInput
+from clustercast.errors import NoAnswer, WrongInput
 from clustercast.estimates.result import Assumption
 from clustercast.physics.serving import serving_weights_bytes
 from clustercast.records import ServingPlan
 from clustercast.studies.launch import commands, scripts, sglang, trtllm, vllm
-from clustercast.studies.launch.launch import ServingLaunch
+from clustercast.studies.launch.launch import PlanRefused, ServingLaunch
 from clustercast.studies.serving.pools import Pool, Pools, pools
 from clustercast.studies.serving.question import ServeAsked, fill_serve, parse_plan
 from clustercast.studies.serving.result import ServeResult, serve
@@ -31,12 +31,14 @@ class Tool(NamedTuple):
     looks_like: Callable[[Mapping[str, object]], bool]  # whether a YAML file holds its options
     read: Callable[[str, Path, str | None], ServingLaunch]
     write: Callable[[ServingLaunch, Sequence[str], int], str]
+    space: tuple[Mapping[str, int], ...] = ({},)  # what to hold of the plan of a mixture of experts, each a choice
+    drafting: Mapping[str, int] = {}  # what to hold where tokens are guessed
 
 
 TOOLS: Final = {
-    vllm.TOOL: Tool(vllm.starts, vllm.looks_like, vllm.read, vllm.write),
+    vllm.TOOL: Tool(vllm.starts, vllm.looks_like, vllm.read, vllm.write, vllm.SPACE, vllm.DRAFTING),
     sglang.TOOL: Tool(sglang.starts, sglang.looks_like, sglang.read, sglang.write),
-    trtllm.TOOL: Tool(trtllm.starts, trtllm.looks_like, trtllm.read, trtllm.write),
+    trtllm.TOOL: Tool(trtllm.starts, trtllm.looks_like, trtllm.read, trtllm.write, trtllm.SPACE),
 }
 ENGINES: Final = {"vllm": "vllm", "sglang": "sglang", "tensorrt-llm": "trtllm"}
 ALIASES: Final = {"trtllm": "tensorrt-llm", "trt-llm": "tensorrt-llm"}
@@ -84,8 +86,32 @@ def read_text(text: str, path: Path, model: str | None = None) -> ServingLaunch:
         path,
         "",
         "starts no serving tool that is known",
-        hint="expected `vllm serve`, `python -m sglang.launch_server`, `trtllm-serve`, or a YAML file of their options",
+        hint=_trains(text, path)
+        or "expected `vllm serve`, `python -m sglang.launch_server`, `trtllm-serve`, or a YAML file of their options",
     )
+
+
+def _trains(text: str, path: Path) -> str | None:
+    """The hint where a file is one of a training tool."""
+    from clustercast.studies.launch import training
+
+    try:
+        found = training.read_text(text, path)
+    except WrongInput:
+        return None
+    return f"it trains with {found.tool}: clustercast estimate --launch {files.shown(path)}"
+
+
+def tool_started(text: str, path: Path) -> str | None:
+    """The serving tool that a text starts or holds options of; None where it is none."""
+    try:
+        found = next((name for name, tool in TOOLS.items() if tool.starts(text, path)), None)
+    except WrongInput:
+        return None
+    if found is None and path.suffix.lower() in (".yaml", ".yml"):
+        data = commands.yaml_of(text, path)
+        found = next((name for name, tool in TOOLS.items() if data is not None and tool.looks_like(data)), None)
+    return found
 
 
 # -- asking
@@ -241,7 +267,52 @@ def served(
         done = answered(read, done)
     if tool is None:
         return done
-    return replace(done, export=tool, launch=export_serving(tool, asked, done))
+    try:
+        return replace(done, export=tool, launch=export_serving(tool, asked, done))
+    except PlanRefused as refused:
+        options: dict[str, Any] = {"frontier": frontier, "n_simulated": n_simulated, "seed": seed}
+        return _own(tool, asked, done, refused, lambda own: serve(own, **options))
+
+
+def _own(
+    tool: str, asked: ServeAsked, done: ServeResult, refused: PlanRefused, ask: Callable[[ServeAsked], ServeResult]
+) -> ServeResult:
+    """The best answer that a tool can run, where it lacks the plan of the best of all.
+
+    Raises PlanRefused where the user fixed what it lacks, or no answer of its own is there.
+    """
+    fixed = parse_plan(asked.plan)
+    mixture = catalog.find_model(asked.model).record().n_moe_layers > 0
+    held = TOOLS[tool].drafting if done.n_drafts else {}
+    found: list[tuple[ServeResult, str]] = []
+    for box in TOOLS[tool].space if mixture else ({},):
+        plan = {**box, **held, **fixed}
+        own = replace(asked, plan=",".join(f"{name}={value}" for name, value in plan.items()))
+        try:
+            answer = ask(own)
+            found.append((answer, export_serving(tool, asked, answer)))
+        except (PlanRefused, NoAnswer):
+            continue
+    if not found:
+        raise refused
+    best, _ = min(found, key=lambda pair: _rank(asked, pair[0]))
+    if _rank(asked, best) <= _rank(asked, done):
+        return replace(best, export=tool, launch=export_serving(tool, asked, best))
+    said = (
+        f"the best that {tool} can run; the best of all gives {done.output_tokens_per_s:,.4g} output tokens/s at TPOT "
+        f"{done.tpot_ms:.4g} ms with {done.plan_text}"
+    )
+    text = export_serving(tool, asked, best, (said,))
+    return replace(best, export=tool, launch=text, warnings=(*best.warnings, f"--export {tool}: {said}"))
+
+
+def _rank(asked: ServeAsked, done: ServeResult) -> tuple[float, ...]:
+    """What `serve` puts first: throughput without a load, else the fewest chips within objectives, or latency."""
+    if done.load == "full":
+        return (-done.output_tokens_per_s,)
+    latency_ms = done.ttft_ms + done.tpot_ms * max(done.output_len - 1, 0)
+    within = asked.ttft_s is not None or asked.tpot_s is not None
+    return (float(done.plan["chips"] * done.replicas), latency_ms) if within else (latency_ms,)
 
 
 # -- writing
@@ -284,23 +355,25 @@ def launch_of(tool: str, asked: ServeAsked, done: ServeResult) -> ServingLaunch:
     )
 
 
-def export_serving(tool: str, asked: ServeAsked, done: ServeResult) -> str:
-    """A launch file of a tool for the setup of an answer. Raises WrongInput, by its name, for what the tool lacks."""
+def export_serving(tool: str, asked: ServeAsked, done: ServeResult, said: Sequence[str] = ()) -> str:
+    """A launch file of a tool for the setup of an answer; `said` goes into its head.
+
+    Raises WrongInput, by its name, for what the tool lacks.
+    """
     launch = launch_of(tool, asked, done)
     domain = catalog.find_fabric(done.fabric).scale_up.n_chips
-    return TOOLS[tool].write(launch, header(tool, asked, done), min(domain, scripts.NODE_CHIPS))
+    return TOOLS[tool].write(launch, (*header(tool, asked, done), *said), min(domain, scripts.NODE_CHIPS))
 
 
 def header(tool: str, asked: ServeAsked, done: ServeResult) -> tuple[str, ...]:
     """The question, the command and what to expect, for the comment at the head of a file."""
     load = {"full": "as many requests as hold the objectives", "rate": f"{done.rate or 0:g} requests/s"}
     under = load.get(done.load, f"{done.concurrency or 0:g} requests in flight")
-    unit = f"{done.plan['chips']:,} x {done.chip_name}"
     return (
         f"question: {done.model_name} in {done.precision} on {done.count:,} x {done.chip_name}, prompts of "
         f"{done.lengths['input']['said']} tokens, answers of {done.lengths['output']['said']}, {under}",
         f"command: {command(tool, asked)}",
-        f"one server: {unit}; plan {done.plan_text}",
+        f"plan: {done.plan_text}",
         f"expected: TTFT {done.ttft_ms:.0f} ms ({done.ttft_ms_low:.0f} to {done.ttft_ms_high:.0f}), TPOT "
         f"{done.tpot_ms:.2f} ms ({done.tpot_ms_low:.2f} to {done.tpot_ms_high:.2f}), "
         f"{done.output_tokens_per_s:,.0f} output tokens/s with {done.batch:,.0f} requests in flight",
@@ -353,7 +426,7 @@ def _pool_file(tool: str, asked: PoolsAsked, done: Pools, role: str, side: Side,
         f"question: the {role} pool of {done.model_name} in {pool.precision}, {done.input_len:,} tokens in and "
         f"{done.output_len:,} out, {done.requests_per_s:.4g} requests/s",
         f"command: {_pools_command(tool, asked)}",
-        f"one server: {pool.plan['chips']:,} x {pool.chip_name}; plan {pool.plan_text}; {pool.replicas} of them",
+        f"plan: {pool.plan_text}; {pool.replicas} of them",
         f"expected of both pools: TTFT {done.ttft_ms:.0f} ms ({done.ttft_ms_low:.0f} to {done.ttft_ms_high:.0f}), TPOT "
         f"{done.tpot_ms:.2f} ms ({done.tpot_ms_low:.2f} to {done.tpot_ms_high:.2f}), "
         f"{done.output_tokens_per_s:,.0f} output tokens/s",

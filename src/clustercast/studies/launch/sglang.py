@@ -53,9 +53,10 @@ OWN_CACHES: Final = {"bf16": "bf16", "fp8": "fp8_e4m3"}
 DEFAULT_STEPS: Final = (
     3  # --speculative-num-steps where EAGLE is asked for and nothing else, for models with such layers
 )
+GRAPHLESS: Final = "--disable-cuda-graph"
 NOT_MODELLED: Final = {
     "--cpu-offload-gb": "weights in host memory",
-    "--disable-cuda-graph": "steps without captured graphs, which are slower",
+    GRAPHLESS: "steps without captured graphs, which are slower",
     "--enable-lora": "adapters beside the model",
     "--lora-paths": "adapters beside the model",
     "--enable-hierarchical-cache": "a cache in host memory",
@@ -129,6 +130,7 @@ def launch_of(options: Options, command: Command, path: Path, model: str | None,
         prefix_cache=False if options.flag("--disable-radix-cache") else None,
         engine=_engine(options, attention_dp) if all_to_all else None,
         role=(options.one_of(("null", "prefill", "decode"), "--disaggregation-mode") or "").replace("null", ""),
+        eager=options.where(GRAPHLESS) + f": {GRAPHLESS}" if options.flag(GRAPHLESS) else "",
         warnings=commands.not_modelled(options, NOT_MODELLED),
         notes=(*notes, *options.notes()),
         where={

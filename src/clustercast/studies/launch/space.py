@@ -10,14 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from clustercast import records
-from clustercast.errors import WrongInput
 from clustercast.plans import search, text
+from clustercast.studies.launch.launch import PlanRefused
 
 Codes = Mapping[str, int]  # fields of a plan
-
-
-class PlanRefused(WrongInput):
-    """A tool lacks a field of the plan: another plan may do."""
 
 
 @dataclass(frozen=True, slots=True)

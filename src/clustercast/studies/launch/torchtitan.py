@@ -496,6 +496,7 @@ def write(question: Question, plan: records.Plan, header: Sequence[str]) -> str:
     used = plan.tp * plan.pp * plan.cp * plan.dp
     per_node = megatron.chips_per_node(question, used)
     converters = ""
+    kind = _CHECKPOINTING[plan.recompute].removesuffix(".Config()").removeprefix("None")
     lines = [f"# {line}".rstrip() for line in header]
     lines += [
         f"# launch: torchrun --nproc_per_node {per_node} --nnodes {used // per_node} -m torchtitan.train "
@@ -507,7 +508,7 @@ def write(question: Question, plan: records.Plan, header: Sequence[str]) -> str:
     lines += [
         "from torchtitan.components.optimizer import OptimizersContainer",
         "from torchtitan.config import CompileConfig, ParallelismConfig, TrainingConfig",
-        "from torchtitan.distributed.activation_checkpoint import FullAC, SelectiveAC",
+        *([f"from torchtitan.distributed.activation_checkpoint import {kind}"] if kind else []),
         f"from torchtitan.models.{module} import model_registry",
         "from torchtitan.trainer import Trainer",
         "",

@@ -102,7 +102,16 @@ def read_training(path: str | Path) -> TrainingLaunch:
     if len(content) > MOST_BYTES:
         raise files.wrong(place, "", f"is larger than {MOST_BYTES // 1024} KiB, expected a launch file")
     text = files.text_of(content, place)
-    return read_text(text, place, name)
+    try:
+        return read_text(text, place, name)
+    except WrongInput as error:
+        from clustercast.studies.launch import serving
+
+        serves = serving.tool_started(text, place)
+        if serves is None:
+            raise
+        hint = f"it serves with {serves}: clustercast serve --launch {files.shown(place)}"
+        raise WrongInput(error.message, hint=hint) from None
 
 
 def read_text(text: str, path: Path, name: str = "") -> TrainingLaunch:
@@ -245,6 +254,8 @@ def question_of(asked: Asked, path: str | Path) -> tuple[Asked, TrainingLaunch]:
     """The question that a launch file and the user's own options make together."""
     launch = read_training(path)
     both = asked_with(asked, launch)
+    if launch.open_chips and both.n_chips is None:
+        raise WrongInput(f"{launch.open_chips}: how many chips it runs on is not said", hint="give --count too")
     if launch.replica_batch is not None and both.n_chips is None and both.global_batch is None:
         raise WrongInput(
             f"{launch.file}: neither the chips nor the global batch are said, and one follows from the other",

@@ -204,6 +204,10 @@ def _drafts(options: Options) -> float | None:
 # -- writing
 
 
+# What of a serving plan it can run; of a model without experts all.
+SPACE: Final = ({"tp": 1}, {"attention_dp": 1})
+
+
 def write(launch: ServingLaunch, header: Sequence[str] = (), node_chips: int = scripts.NODE_CHIPS) -> str:
     """A script that writes the YAML options and starts TensorRT-LLM with a setup.
 
@@ -217,7 +221,7 @@ def write(launch: ServingLaunch, header: Sequence[str] = (), node_chips: int = s
     if ranks > 1 and (plan["tp"] > 1 or not mixture):
         what = f"tp={plan['tp']},attention_dp={ranks}"
         hint = "attention is whole on every rank (tp=1) or cut over all (attention_dp=1)" if mixture else "use replicas"
-        scripts.refuse(TOOL, what, hint)
+        scripts.refuse_plan(TOOL, what, hint)
     if launch.role:
         scripts.refuse(TOOL, f"option that makes a server {launch.role} alone", "vllm and sglang have one")
     weights = scripts.weights(launch, TOOL, {}, RUNS)

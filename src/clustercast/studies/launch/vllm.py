@@ -56,6 +56,11 @@ NOT_MODELLED: Final = {
     "--enable-dbo": "two micro-batches that overlap",
     "--enable-eplb": "experts that move between ranks",
 }
+# vLLM issues 44697, 49355 and 57755 (open in 2026): it does not start, or other stages lose count of the tokens
+PIPELINED: Final = "its stages do not share what was accepted (vLLM issues 49355, 57755)"
+# What of a serving plan it can run; of a model without experts all.
+SPACE: Final = ({"ep": 1}, {"etp": 1})
+DRAFTING: Final = {"pp": 1}
 ROLES: Final = {"prefill": "kv_producer", "decode": "kv_consumer"}
 REFUSED: Final = ("--decode-context-parallel-size", "-dcp", "--prefill-context-parallel-size", "-pcp")
 
@@ -132,7 +137,8 @@ def launch_of(options: Options, command: Command, path: Path, model: str | None,
         n_drafts=_drafts(options),
         prefix_cache=prefix,
         role=_role(options),
-        warnings=commands.not_modelled(options, NOT_MODELLED),
+        eager=options.where("--enforce-eager") + ": --enforce-eager" if options.flag("--enforce-eager") else "",
+        warnings=(*commands.not_modelled(options, NOT_MODELLED), *_pipelined(options, pp)),
         notes=(*notes, *options.notes()),
         where={
             "tp": options.where(*TP),
@@ -159,6 +165,13 @@ def _role(options: Options) -> str:
     """Whether the server only makes caches or only takes them; those that do both are one pool."""
     transfer = commands.json_of(options, "--kv-transfer-config") or {}
     return {role: name for name, role in ROLES.items()}.get(str(transfer.get("kv_role")), "")
+
+
+def _pipelined(options: Options, pp: int) -> list[str]:
+    """A warning where tokens are guessed over a pipeline."""
+    if pp == 1 or not _drafts(options):
+        return []
+    return [f"{options.where(*SPECULATION)}: tokens are guessed over a pipeline: {PIPELINED}"]
 
 
 def _drafts(options: Options) -> float | None:
@@ -195,7 +208,9 @@ def write(launch: ServingLaunch, header: Sequence[str] = (), node_chips: int = s
     group = plan["tp"] * plan["attention_dp"]
     if mixture and plan["ep"] not in (1, group):
         what = f"ep={plan['ep']},etp={plan['etp']}"
-        scripts.refuse(TOOL, f"{what}: experts are spread over all {group} ranks, or each is sliced over all")
+        scripts.refuse_plan(TOOL, f"{what}: experts are spread over all {group} ranks, or each is sliced over all")
+    if launch.n_drafts and plan["pp"] > 1:
+        scripts.refuse_plan(TOOL, f"guessed tokens over a pipeline (pp={plan['pp']}): {PIPELINED}", "--plan pp=1")
     if not mixture and plan["attention_dp"] > 1:
         scripts.refuse(TOOL, f"attention_dp={plan['attention_dp']} without experts", "use replicas")
     weights = scripts.weights(launch, TOOL, WRITTEN, RUNS)

@@ -18,6 +18,7 @@ EXPECTED: Final = (
     "lines of Megatron-LM (`elapsed time per iteration (ms): …`), torchtitan (`step: … tps: …`), NeMo "
     "(`train_step_timing in s: …`) or DeepSpeed (`global_step=…, CurrSamplesPerSec=…`)"
 )
+NO_STEPS: Final = "did it end before its first line? set --log-interval 1, or give the file of the last rank"
 MOST_STEPS: Final = 1_000_000
 LONGEST_S: Final = 1e7  # of one step; beyond it the number is none
 SHORTEST_S: Final = 1e-6
@@ -118,6 +119,11 @@ def looks_like(content: str) -> bool:
     return any(_reader(line.text) is not None for line in logs.lines_of(content))
 
 
+def has_arguments(content: str) -> bool:
+    """Whether a text holds the list of arguments that Megatron-LM and its kin print when they start."""
+    return _ARGUMENTS_BEGIN.search(content) is not None
+
+
 def read_file(path: Path) -> TrainingLog:
     """The steps of a log. Raises WrongInput where there are none."""
     return read_text(logs.content_of(path), path)
@@ -140,6 +146,8 @@ def read_text(content: str, path: Path) -> TrainingLog:
     if not found.steps:
         if found.n_broken:
             raise read.wrong(path, "", "holds steps, but no time that is a positive number", line=found.broken_line)
+        if found.arguments:
+            raise read.wrong(path, "", "holds the arguments of a training tool and no steps", hint=NO_STEPS)
         raise logs.nothing_found(path, "training step", EXPECTED)
     tools = sorted(found.tools, key=lambda name: (-found.tools[name], name))
     notes = []

@@ -13,8 +13,9 @@ async function read(response) {
   let found;
   try {
     found = await response.json();
-  } catch {
-    found = { error: "the server's answer cannot be read" };
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Refusal(response.status, { error: "the server's answer cannot be read" });
   }
   if (!response.ok) throw new Refusal(response.status, found);
   return found;
