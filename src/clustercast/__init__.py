@@ -156,7 +156,8 @@ def plan(
     The arguments are those of `estimate`; what `plan` fixes is held.
 
     export  also a launch file for the fastest plan, in `launch` of the answer: "megatron-lm", "megatron-bridge",
-            "torchtitan", "deepspeed" or "mindspeed-llm"; what the tool lacks of the plan is refused (WrongInput)
+            "torchtitan", "deepspeed" or "mindspeed-llm": the fastest that the tool can run; where `plan` fixes what it
+            lacks, WrongInput
 
     >>> found = plan("h100", "llama-3.1-8b", n_chips=8, plan="pp=1,micro_batch=1,recompute=none", top=2)
     >>> found.plans[0].step_s <= found.plans[1].step_s

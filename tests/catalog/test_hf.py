@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clustercast import catalog
+from clustercast.catalog import constants
 from clustercast.catalog.hf import text
 from clustercast.errors import WrongInput
 from clustercast.physics.parameters import active_params, total_params
@@ -334,3 +335,13 @@ def test_any_field_may_be_anything(tmp_path, config, data):
         return
     assert total_params(model) > 0
     assert all(each >= 0 for each in model)
+
+
+def test_every_model_type_stands_in_one_row():
+    data = constants.table("families")
+    types = [name for row in data["families"] for name in row["types"]] + list(data["plain"])
+    assert len(types) == len(set(types))
+    rows = {name: row for row in data["families"] for name in row["types"]}
+    assert not rows["xglm"].get("positions")  # sinusoidal
+    assert rows["starcoder2"]["window_every"] == 1
+    assert rows["hunyuan_v1_dense"]["qk_norm"] == "head"

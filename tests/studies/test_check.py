@@ -450,3 +450,30 @@ def test_every_cause_has_a_source_a_place_and_a_word_on_what_to_look_at():
                 assert size.low <= size.value <= size.high
                 assert entry["size"]["source"] in data["sources"]
     assert training_causes is not serving_causes
+
+
+def test_eager_steps_that_the_launch_says_are_noted_and_come_first(log):
+    launch = log("vllm serve meta-llama/Llama-3.1-8B-Instruct --enforce-eager\n", "launch.sh")
+    result = log(bench(170.0, 40.0), "r.json")
+    plain, eager = clustercast.check(result, "h100", n_chips=1), clustercast.check(result, "h100", launch=launch)
+    assert "--enforce-eager: steps run without captured graphs" in eager.notes[0]
+    share = {cause.name: cause.share for cause in eager.figures[1].causes}
+    before = {cause.name: cause.share for cause in plain.figures[1].causes}
+    assert share["eager"] > before["eager"]
+    assert eager.likeliest.name == "eager"
+    assert "no-graphs" in eager.figures[1].causes[0].shown
+
+
+def test_lengths_that_the_result_counted_are_no_cause(log):
+    for times in ((900.0, 18.0), (260.0, 45.0), (25.0, 12.0)):
+        found = clustercast.check(log(bench(*times), "r.json"), "h100", n_chips=1)
+        names = {cause.name for figure in found.figures for cause in figure.causes}
+        assert not names & {"longer_prompts", "shorter_prompts", "short_answers"}
+
+
+def test_arguments_without_steps_are_told_as_that(log):
+    row = megatron_rows()[0]
+    text = log_of(row)
+    left = [line for line in text.splitlines() if "elapsed time per iteration" not in line]
+    with pytest.raises(WrongInput, match="holds the arguments of a training tool and no steps"):
+        clustercast.check(log("\n".join(left)), "a100")

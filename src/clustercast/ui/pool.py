@@ -1,7 +1,8 @@
 """Worker processes behind a queue: answers are remembered, the same question is asked once, none runs for long.
 
 A question that takes too long is stopped by ending its worker, which nothing inside the process could promise: a search
-is compiled code. Questions that may be slow never take the last worker, so that a slider does not wait behind a search.
+is compiled code. Questions that may be slow never take the last worker, so that a slider does not wait behind a search;
+and one of them is always on its way, so that a search does not wait for all sliders to rest.
 """
 
 import asyncio
@@ -168,12 +169,11 @@ class Pool:
             self.changed.notify_all()
 
     def _next(self) -> Job | None:
-        """The question to take: quick ones first; slow ones while another worker is left."""
-        if self.waiting[False]:
-            return self.waiting[False].popleft()
-        if self.waiting[True] and (self.n_slow < self.n_workers - 1 or self.n_workers == 1):
+        """The question to take: one slow one at a time before all, then quick ones, then slow ones but for a worker."""
+        most_slow = max(1, self.n_workers - 1)
+        if self.waiting[True] and (self.n_slow == 0 or (self.n_slow < most_slow and not self.waiting[False])):
             return self.waiting[True].popleft()
-        return None
+        return self.waiting[False].popleft() if self.waiting[False] else None
 
     async def _work(self) -> None:
         """Be one worker: take questions until cancelled, start the process again where it has ended."""

@@ -17,7 +17,8 @@ def bound(port: int | None) -> socket.socket:
 
     Raises WrongInput for a port that is taken or not allowed.
     """
-    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # asyncio sends small answers at once only on sockets that say TCP; else each waits 40 ms for an acknowledgement
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     if sys.platform != "win32":  # there it would share a port that is taken
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     for each in [USUAL_PORT, 0] if port is None else [port]:

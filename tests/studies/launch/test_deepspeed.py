@@ -118,6 +118,12 @@ def test_a_misspelled_key_is_told_with_its_line() -> None:
     assert "zero_optimisation: no such key is known" in launches.wrong(deepspeed.read, text, "ds.json")
 
 
+def test_a_key_that_cannot_be_shown_is_shown_as_its_code() -> None:
+    message = launches.wrong(deepspeed.read, '{"train_batch_size\u202e": 8}', "ds.json")
+    assert message.isprintable()
+    assert "u202e" in message
+
+
 def test_what_is_no_json_is_told_with_its_line() -> None:
     assert "ds.json:2: is not JSON: " in launches.wrong(deepspeed.read, '{\n"a": }', "ds.json")
     assert "is not a mapping" in launches.wrong(deepspeed.read, "[1]", "ds.json")

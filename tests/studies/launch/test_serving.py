@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import launch_samples
 import pytest
 from serving_launches import file_in
 
@@ -128,7 +129,13 @@ def test_the_head_of_a_file_says_what_it_is_for() -> None:
     done = clustercast.serve("h100", "llama-3.1-8b", n_chips=1, input_len="4k", output_len=100, export="vllm")
     head = [line for line in (done.launch or "").splitlines() if line.startswith("# ")]
     assert head[0].startswith("# vllm@99d7eb5, written by clustercast ")
-    assert [line.split(":")[0] for line in head[1:]] == ["# question", "# command", "# plan", "# expected", "# one server"]
+    assert [line.split(":")[0] for line in head[1:]] == [
+        "# question",
+        "# command",
+        "# plan",
+        "# expected",
+        "# one server",
+    ]
     assert head[2] == (
         "# command: clustercast serve --chip h100 --model llama-3.1-8b --count 1 --isl 4k --osl 100 --engine vllm "
         "--export vllm"
@@ -170,3 +177,30 @@ def test_half_of_two_pools_is_answered_with_a_warning(tmp_path: Path) -> None:
     path = file_in(tmp_path, "launch.sh", "sglang serve --model-path Qwen/Qwen3-8B --disaggregation-mode decode\n")
     done = clustercast.serve("h100", launch=path, concurrency=8, input_len=100, output_len=100)
     assert "it starts the decode half of two pools: answered as if it did both" in done.warnings[-1]
+
+
+def test_what_the_user_fixed_of_a_server_stays_and_is_refused() -> None:
+    fixed = "tp=2,attention_dp=4,pp=1"
+    with pytest.raises(WrongInput, match="--export tensorrt-llm: it has no tp=2,attention_dp=4"):
+        clustercast.serve(
+            "h200", "deepseek-v3", n_chips=8, input_len=1000, output_len=100, plan=fixed, export="tensorrt-llm"
+        )
+
+
+def test_the_best_setup_that_tensorrt_llm_can_run_is_exported_where_it_lacks_the_best() -> None:
+    asked = {"n_chips": 32, "input_len": 4000, "output_len": 1000, "engine": "trtllm"}
+    whole = clustercast.serve("h200", "deepseek-v3", **asked)  # type: ignore[arg-type]
+    found = clustercast.serve("h200", "deepseek-v3", export="tensorrt-llm", **asked)  # type: ignore[arg-type]
+    assert 1 in (found.plan["tp"], found.plan["attention_dp"])
+    assert found.launch
+    assert found.output_tokens_per_s <= whole.output_tokens_per_s
+    if 1 not in (whole.plan["tp"], whole.plan["attention_dp"]):
+        assert f"with {whole.plan_text}" in found.warnings[-1]
+        assert "the best that tensorrt-llm can run; the best of all gives" in found.launch
+
+
+def test_a_training_file_points_at_estimate(tmp_path: Path) -> None:
+    path = file_in(tmp_path, "run.sh", launch_samples.line())
+    with pytest.raises(WrongInput) as raised:
+        clustercast.serve("h100", launch=path)
+    assert raised.value.hint == f"it trains with megatron-lm: clustercast estimate --launch {path}"

@@ -164,3 +164,11 @@ def test_a_configuration_that_is_written_is_python() -> None:
     text = torchtitan.write(asked, GOOD, launches.HEADER)
     compile(text, "config.py", "exec")
     assert text.startswith("# a header\n")
+
+
+@pytest.mark.parametrize(("recompute", "kinds"), [(0, ()), (1, ("SelectiveAC",)), (2, ("FullAC",))])
+def test_what_is_imported_is_used(recompute: int, kinds: tuple[str, ...]) -> None:
+    asked = replace(launches.question("llama-3.1-8b"), job=Job(4096, 64))
+    text = torchtitan.write(asked, GOOD._replace(recompute=recompute), launches.HEADER)
+    for kind in ("FullAC", "SelectiveAC"):
+        assert (f"import {kind}" in text) == (kind in kinds) == (f"{kind}.Config()" in text)

@@ -253,3 +253,26 @@ def test_the_tools_stack_is_taken_unless_the_user_names_one() -> None:
     assert training.stack_of(Asked("h100", ""), tool) == "pytorch-fsdp"
     assert training.stack_of(Asked("h100", "", stack="nemo"), tool) == "nemo"
     assert training.stack_of(Asked("ascend-910b3", ""), training.tools()["mindspeed-llm"]) is None
+
+
+def test_chips_that_a_variable_holds_are_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "run.sh"
+    text = launch_samples.line().replace("--nnodes 1", "--nnodes $SLURM_NNODES")
+    path.write_text(text)
+    with pytest.raises(WrongInput, match=r"nnodes is '\$SLURM_NNODES', which the file does not set") as raised:
+        training.question_of(Asked("h100", ""), path)
+    assert raised.value.hint == "give --count too"
+    assert training.question_of(Asked("h100", "", n_chips=16), path)[0].n_chips == 16
+    path.write_text(text.replace("$SLURM_NNODES", "${SLURM_NNODES:-2}"))
+    assert training.read_training(path).n_chips == 16
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("s.sh", "vllm serve Qwen/Qwen3-8B -tp 2\n"), ("s.yaml", "tensor-parallel-size: 2\n")]
+)
+def test_a_serving_file_points_at_serve(name: str, text: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(WrongInput) as raised:
+        training.read_training(path)
+    assert raised.value.hint == f"it serves with vllm: clustercast serve --launch {path}"

@@ -1,5 +1,6 @@
 """vLLM launches: published ones mean what they state, ours come back as they went, broken ones are told so."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,8 @@ def test_an_option_file_elsewhere_is_not_opened(tmp_path: Path, name: str, named
 
 def test_what_is_written_comes_back_as_it_was() -> None:
     for launch in random_launches("vllm", 100, whole_experts=True):
+        if launch.n_drafts and launch.plan["pp"] > 1:
+            continue
         assert same(vllm.read(vllm.write(launch, ("a question",)), HERE), launch)
 
 
@@ -187,3 +190,31 @@ WORDS = (
 def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
     message = told(vllm.read, text)
     assert message.isprintable()
+
+
+def test_guesses_over_a_pipeline_are_refused_and_warned_of() -> None:
+    # vLLM issues 44697, 49355, 57755
+    launch = next(random_launches("vllm", 1))
+    plan = {"tp": 8, "pp": 2, "attention_dp": 1, "ep": 8, "etp": 1, "replicas": 1}
+    launch = replace(launch, model="deepseek-v3", plan=plan, precision="fp8-block", kv_precision=None, n_drafts=1.0)
+    with pytest.raises(WrongInput, match=r"--export vllm: it has no guessed tokens over a pipeline \(pp=2\)") as raised:
+        vllm.write(launch)
+    assert raised.value.hint == "--plan pp=1"
+    text = "vllm serve deepseek-ai/DeepSeek-V3 -tp 8 -pp {} --speculative-config.num_speculative_tokens 1"
+    assert "tokens are guessed over a pipeline" in vllm.read(text.format(2), HERE).warnings[-1]
+    assert not vllm.read(text.format(1), HERE).warnings
+
+
+def test_a_script_of_several_nodes_and_servers_uses_every_variable_that_it_sets() -> None:
+    launch = vllm.read("vllm serve meta-llama/Llama-3.1-405B --tensor-parallel-size 8 --pipeline-parallel-size 2", HERE)
+    text = vllm.write(replace(launch, plan=launch.plan | {"replicas": 3}))
+    assert 'NODE_RANK="${NODE_RANK:-0}"' in text
+    assert text.index("NODE_RANK=") < text.index("$NODE_RANK")
+    assert text.index("SERVERS=3") < text.index("$SERVERS")
+    assert "# one server: 16 chips; 3 servers like it" in text
+    assert vllm.read(text, HERE).plan["replicas"] == 3
+
+
+def test_eager_steps_are_told_with_their_line() -> None:
+    assert vllm.read("vllm serve Qwen/Qwen3-8B \\\n --enforce-eager", HERE).eager == f"{HERE}:2: --enforce-eager"
+    assert not vllm.read("vllm serve Qwen/Qwen3-8B", HERE).eager

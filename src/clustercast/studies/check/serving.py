@@ -57,7 +57,9 @@ def check_serving(
     figures: list[Figure] = []
     notes = [f"{eager}: steps run without captured graphs, which the model does not know"] if eager else []
     for _, rows in groupby(found.rows[:MOST_FIGURES], key=_run):
-        figures += _with_causes([_judged(_checked(row, found.name), notes) for row in rows], counted, ("no-graphs",) if eager else ())
+        figures += _with_causes(
+            [_judged(_checked(row, found.name), notes) for row in rows], counted, ("no-graphs",) if eager else ()
+        )
     first = found.rows[0].cells
     case = record.case_of(first)
     layout = ", ".join(f"{name}={value}" for name, value in case.plan._asdict().items() if value > 1)

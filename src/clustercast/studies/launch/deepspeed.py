@@ -18,7 +18,7 @@ from clustercast.errors import WrongInput
 from clustercast.estimates.question import Question
 from clustercast.plans import rules
 from clustercast.studies.launch import space
-from clustercast.studies.launch.arguments import MOST_COMPARED, meant, not_read, shown
+from clustercast.studies.launch.arguments import MOST_COMPARED, clean, meant, not_read, shown
 from clustercast.studies.launch.launch import TrainingLaunch
 from clustercast.studies.launch.space import Box, Rule
 
@@ -73,7 +73,7 @@ class Json:
 
     def wrong(self, key: str, message: str, *, hint: str | None = None) -> WrongInput:
         """The error about one key."""
-        return files.wrong(self.path, key, message, line=self.line(key), hint=hint)
+        return files.wrong(self.path, clean(key), message, line=self.line(key), hint=hint)
 
     def get(self, key: str) -> Any:
         """The value under a dotted key; None where it is absent or "auto"."""

@@ -64,7 +64,7 @@ def searches(boxes: Sequence[Box], fixed: Codes) -> list[dict[str, int]]:
     """What to hold in each of the searches that together try all that the tool can run, with what the user fixed.
 
     >>> searches([(Rule("zero", (1, 0), "why"), Rule("pp", (1,), "why"))], {"tp": 2})
-    [{'tp': 2, 'pp': 1, 'zero': 1}, {'tp': 2, 'pp': 1, 'zero': 0}]
+    [{'tp': 2, 'zero': 1, 'pp': 1}, {'tp': 2, 'zero': 0, 'pp': 1}]
     """
     said = {name: code for name, code in fixed.items() if code != text.ANY}
     found: list[dict[str, int]] = []

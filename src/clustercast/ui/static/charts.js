@@ -57,11 +57,12 @@ export function planks(container, chips, what) {
   const known = chips.filter((each) => each.slopes);
   if (!known.length) return nothing(container, "No chip has an answer here.");
   const room = widths.get(container) ?? 320;
-  const columns = Math.max(1, Math.min(known.length, Math.floor(room / 230)));
+  const most = Math.max(1, Math.min(known.length, Math.floor(room / 230)));
+  const columns = Math.ceil(known.length / Math.ceil(known.length / most));
   const width = Math.floor(room / columns) - 12;
-  const most = Math.max(0.05, ...known.flatMap((each) => RESOURCES.map(([key]) => each.slopes[key])));
+  const largest = Math.max(0.05, ...known.flatMap((each) => RESOURCES.map(([key]) => each.slopes[key])));
   const left = 104;
-  const scale = (value) => (Math.max(0, value) / most) * Math.max(20, width - left - 52);
+  const scale = (value) => (Math.max(0, value) / largest) * Math.max(20, width - left - 52);
   const panels = known.map(({ label, place, slopes }) => {
     const shortest = RESOURCES.reduce((best, each) => (slopes[each[0]] > slopes[best[0]] ? each : best));
     const rows = RESOURCES.map(([key, name], index) => {
@@ -271,7 +272,7 @@ export function cost(container, chips) {
     drawn.push(text(1, y + 9, title, { class: "strong" }));
     y += 20;
     const most = Math.max(...known.map((each) => each[key]));
-    const left = Math.min(130, Math.max(60, ...known.map((each) => wide(each.label) + 8)));
+    const left = Math.min(170, width * 0.45, Math.max(60, ...known.map((each) => wide(each.label) + 8)));
     for (const { label, place, ...each } of known) {
       const long = Math.max(1, (each[key] / most) * (width - left - 66));
       drawn.push(text(left - 6, y + 9, cut(label, left - 8), { "text-anchor": "end" }),

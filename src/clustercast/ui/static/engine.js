@@ -4,6 +4,9 @@ import { ask } from "./api.js";
 import { crossing, layout, question } from "./state.js";
 
 const REST_MS = 400;
+const MOST_EMPTY = 0.25; // of a crossover map
+const MORE = 4; // times the chips where too much of it is empty
+const MOST_COUNT = 512;
 
 export class Engine {
   // changed(kind): something can be drawn; "map": the map alone, "rest": nothing more comes, "live", "busy"
@@ -12,7 +15,7 @@ export class Engine {
     this.changed = changed;
     this.slots = [];
     this.known = new Map(); // boards of unchanged chips by question
-    this.map = { found: null, error: null, running: false, again: false, control: null, turns: null };
+    this.map = { found: null, error: null, running: false, again: false, control: null, turns: null, count: null };
     this.version = 0;
     this.resting = null;
     this.answered = []; // when numbers moved that are not drawn yet
@@ -28,16 +31,19 @@ export class Engine {
     const before = this.slots;
     for (const slot of before) slot.control?.abort();
     this.map.control?.abort();
-    Object.assign(this.map, { running: false, again: false, turns: null });
+    Object.assign(this.map, { running: false, again: false, turns: null, count: null });
     clearTimeout(this.resting);
     this.slots = this.state.chips.map((asked) => ({
       asked, board: before.find((each) => each.asked === asked)?.board ?? null, base: null, held: null, error: null,
       busy: true, note: "", control: null, running: false, again: false,
     }));
     const all = this.slots.map((slot) => this.search(slot));
-    this.crossover();
+    const { version } = this;
     this.changed("busy");
-    Promise.all(all).then(() => this.changed("rest"));
+    Promise.all(all).then(() => {
+      this.changed("rest");
+      if (version === this.version) this.crossover(); // after the answers that are looked at first
+    });
   }
 
   // A number of one chip has moved; `since` is when.
@@ -140,9 +146,15 @@ export class Engine {
     try {
       while (map.again && version === this.version) {
         map.again = false;
-        map.found = await ask("map", crossing(this.state), control.signal);
-        map.error = null;
+        const found = await ask("map", { ...crossing(this.state), count: map.count }, control.signal);
         if (version !== this.version) return;
+        const empty = found.cells.filter((each) => !each.chip_fits && !each.other_fits).length;
+        if (empty > MOST_EMPTY * found.cells.length && found.count * MORE <= MOST_COUNT) {
+          map.count = found.count * MORE; // so few chips hold hardly any of these requests
+          map.again = true;
+          continue;
+        }
+        Object.assign(map, { found, error: null });
         this.changed("map");
       }
     } catch (error) {
@@ -165,7 +177,7 @@ export class Engine {
       if (version !== this.version || !map.found) return;
       const asked = crossing(this.state);
       try {
-        const found = await ask("crossover", { ...asked, batches: [1], contexts: [4096] });
+        const found = await ask("crossover", { ...asked, count: map.found.count, batches: [1], contexts: [4096] });
         if (version !== this.version || JSON.stringify(asked.set) !== JSON.stringify(crossing(this.state).set)) return;
         map.turns = found;
         this.changed("map");

@@ -145,6 +145,7 @@ function buildChips() {
   put(one("chips"), state.chips.map((each, place) => {
     const select = el("select", { id: `chip-${place}`, "aria-label": `Chip ${place + 1}` }, byVendor());
     const known = catalogue.chips.find((one) => one.name === each.chip || one.aliases.includes(each.chip));
+    if (known) each.chip = known.name; // found sooner than an alias
     if (!known) select.prepend(el("option", { value: each.chip }, each.chip));
     select.value = known?.name ?? each.chip;
     select.addEventListener("change", () => {
@@ -347,7 +348,7 @@ function reportOf() {
   for (const key of ["chip", "explain", "tpot"]) delete asked[key];
   const order = [state.chips[state.chosen], ...state.chips];
   const once = order.filter((each, place) => order.findIndex((one) => one.chip === each.chip) === place);
-  return { ...asked, chips: once.map((each) => each.chip), set: once.flatMap((each) => settings(each.changes, each.chip)) };
+  return { ...asked, chips: once.map((each) => each.chip), set: once.flatMap((each) => settings(each.changes, once.length > 1 ? each.chip : "chip")) };
 }
 
 async function take(verb, fields) {
