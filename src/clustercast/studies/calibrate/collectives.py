@@ -83,7 +83,8 @@ def task(
 
     def predict(values: Mapping[str, float], place: int) -> float:
         point = mine[place]
-        return seconds_of(_laid(clusters[point], fabric, link, values), fabric, point, values.get("reduction_gain", 1.0))
+        laid = _laid(clusters[point], fabric, link, values)
+        return seconds_of(laid, fabric, point, values.get("reduction_gain", 1.0))
 
     outside = any(tier_of(chip, fabric, p)[0] > 1 and p.operation == "all-reduce" for p in mine)
     remark = "reduction_gain between nodes is kept in the overlay as evidence: steps count rings there"
