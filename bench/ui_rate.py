@@ -4,7 +4,8 @@
 
 A client does what a page does. It asks for two chips, then moves numbers of one: a board with the plan held and the
 crossover map at every move, a search when the number rests. Moves follow their answers at once; after a search people
-look at it for --pause seconds on average, or not at all. Every answer is checked: the right document, and the same bytes for the same question.
+look at it for --pause seconds on average, or not at all. Every answer is checked: the right document, and the same
+bytes for the same question.
 """
 
 import asyncio
@@ -23,9 +24,10 @@ import httpx
 from machine import command_line, facts, tell
 
 CHIPS = ("h20-96gb", "h100-sxm5-80gb", "a800-sxm4-80gb", "ascend-910b3", "h800-sxm5-80gb", "h200-sxm-141gb")
-MODELS = ("llama-3.1-70b", "llama-3.1-8b", "deepseek-v3", "qwen3-235b-a22b", "gpt-3-175b", "gpt-4-1.8t")
+MODELS = ("llama-3.1-70b", "deepseek-v3", "gpt-4-1.8t")
+COUNT = 2048
 MOVES = 12  # of a slider before it rests
-MAP = {"batches": [1, 4, 16, 64, 256, 1024], "contexts": [1024, 4096, 16384, 65536]}
+MAP = {"batches": [1, 4, 16, 64, 256, 1024], "contexts": [1024, 4096, 16384, 65536], "settled": False}
 
 
 @dataclass
@@ -93,7 +95,7 @@ async def client(number: int, http: httpx.AsyncClient, until: float, seen: Seen,
     await asyncio.sleep(pause_s * chance.random())
     while time.perf_counter() < until:
         chip, other = chance.sample(CHIPS, 2)
-        usual = {"model": chance.choice(MODELS), "count": chance.choice((1024, 2048, 8192)), "explain": False}
+        usual = {"model": chance.choice(MODELS), "count": COUNT, "explain": False}
         asked = {"chip": chip, "set": []} | usual
         board = await ask("search", "board", asked)
         await ask("search", "board", asked | {"chip": other})
@@ -101,8 +103,10 @@ async def client(number: int, http: httpx.AsyncClient, until: float, seen: Seen,
             continue
         plans = held(board)
         for _ in range(MOVES):
-            flops = board["numbers"]["flops"] * 2.0 ** chance.uniform(-1.0, 1.0)
-            settings = [f"chip.flops={flops:.6e}FLOP/s".replace("e+", "e")]
+            flops = board["numbers"]["flops"] * 2.0 ** (
+                0.05 * chance.randint(-40, 40)
+            )  # the steps of the page's slider
+            settings = [f"chip.flops={float(f'{flops:.3g}'):.0f}FLOP/s"]
             await ask("move", "board", asked | plans | {"set": settings})
             if chance.random() < 0.3:
                 await ask("map", "map", {"chip": chip, "other": other, "model": asked["model"], "set": settings} | MAP)

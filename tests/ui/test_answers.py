@@ -65,13 +65,19 @@ def test_an_objective_that_is_tighter_takes_a_smaller_batch(board: dict[str, Any
     assert tight["batch"] < board["estimate"]["serving"]["batch"]
 
 
-def test_the_quick_map_has_the_ratios_of_the_crossover() -> None:
+@pytest.mark.parametrize("phase", ["decode", "prefill"])
+def test_the_quick_map_has_the_ratios_of_the_crossover(phase: str) -> None:
     fields = {"chip": "h20", "other": "h100", "model": "llama-3.1-8b", "batches": [1, 64], "contexts": [1024, 8192]}
-    quick, whole = (given(verb, questions.Crossover, **fields) for verb in ("map", "crossover"))
-    wanted = {(each["phase"], each["batch"], each["context"]): each["ratio"] for each in whole["cells"]}
-    found = {(each["phase"], each["batch"], each["context"]): each["ratio"] for each in quick["cells"]}
-    assert found == wanted
-    assert quick["count"] == whole["count"]
+    changed = fields | {"set": ["chip.flops=200TFLOP/s", "other.hbm_bandwidth=2TB/s"]}
+    for each in (fields, changed):
+        quick = given("map", questions.Map, **each, phase=phase)
+        whole = given("crossover", questions.Crossover, **each)
+        wanted = {(one["batch"], one["context"]): one["ratio"] for one in whole["cells"] if one["phase"] == phase}
+        assert {(one["batch"], one["context"]): one["ratio"] for one in quick["cells"]} == wanted
+        assert quick["count"] == whole["count"]
+    held = given("map", questions.Map, **changed, phase=phase, settled=False)
+    for one in held["cells"]:
+        assert one["ratio"] == pytest.approx(wanted[one["batch"], one["context"]], rel=0.2)
 
 
 def test_a_changed_chip_is_a_file_that_the_command_line_reads(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ ROUTES: Final = {
     "roofline": Route(questions.Estimate, "The operations of an estimate's plans and the chip's roofs."),
     "rules": Route(questions.Rules, "Which export rules catch a chip.", slow=False),
     "crossover": Route(questions.Crossover, "Where one chip serves faster than another."),
-    "map": Route(questions.Crossover, "The ratios of a crossover alone, quickly.", slow=False),
+    "map": Route(questions.Map, "The ratios of a crossover alone, quickly.", slow=False),
     "plan": Route(questions.Ranking, "The fastest training plans, and what speed costs in memory."),
     "serve": Route(questions.Serve, "The best serving plan under a load or objectives."),
     "compare": Route(questions.Compare, "The same model on several chips."),

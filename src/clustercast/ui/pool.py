@@ -8,6 +8,7 @@ and one of them is always on its way, so that a search does not wait for all sli
 import asyncio
 import contextlib
 import json
+import os
 import sys
 from collections import OrderedDict, deque
 from collections.abc import Iterator
@@ -17,12 +18,13 @@ from typing import Any, Final, NamedTuple
 from clustercast.ui import answers
 from clustercast.ui.worker import READY
 
-N_WORKERS: Final = 3
+LEAST_WORKERS: Final = 3  # two searches of a page that opens, and a slider
+MOST_WORKERS: Final = 8
 MOST_WAITING: Final = 200
 QUICK_S: Final = 10.0
 SLOW_S: Final = 30.0
 START_S: Final = 300.0  # the very first start compiles the search
-MOST_KEPT: Final = 1024
+MOST_KEPT: Final = 8192
 MOST_KEPT_BYTES: Final = 64 * 2**20
 
 
@@ -111,10 +113,15 @@ class Worker:
         return self.process.stdout
 
 
+def usual_workers() -> int:
+    """One for each core, within reason: each takes 100 MB."""
+    return max(LEAST_WORKERS, min(MOST_WORKERS, os.cpu_count() or 1))
+
+
 class Pool:
     """Workers, the questions that wait for one, and the answers that are remembered."""
 
-    def __init__(self, n_workers: int = N_WORKERS, quick_s: float = QUICK_S, slow_s: float = SLOW_S) -> None:
+    def __init__(self, n_workers: int, quick_s: float = QUICK_S, slow_s: float = SLOW_S) -> None:
         self.n_workers = n_workers
         self.limits_s = {False: quick_s, True: slow_s}
         self.memory = Memory()

@@ -182,6 +182,13 @@ class Crossover(Question):
     engine: Name = "vllm"
 
 
+class Map(Crossover):
+    """`crossover` of one phase, its rates alone."""
+
+    phase: Literal["decode", "prefill"] = "decode"
+    settled: bool = Field(True, description="False: only layouts that are best somewhere for the chips as they are.")
+
+
 class Sensitivity(OneChip):
     """`sensitivity`: each number alone at both ends of its range."""
 

@@ -48,11 +48,11 @@ async def _serve(made: socket.socket, *, browser: bool) -> None:
     import uvicorn
 
     from clustercast.ui.app import application
-    from clustercast.ui.pool import Pool
+    from clustercast.ui.pool import Pool, usual_workers
 
     port = made.getsockname()[1]
     config = uvicorn.Config(
-        application(Pool(), port), log_level="warning", access_log=False, server_header=False,
+        application(Pool(usual_workers()), port), log_level="warning", access_log=False, server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S, limit_concurrency=MOST_REQUESTS, timeout_graceful_shutdown=2,
     )  # fmt: skip
     address = f"http://{HOST}:{port}/"

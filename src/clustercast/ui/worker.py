@@ -11,6 +11,7 @@ import sys
 from typing import BinaryIO, Final
 
 READY: Final = b"ready\n"
+COLLECT_EVERY: Final = 100  # answers
 WARM: Final = {"chip": "h100", "model": "llama-3.1-8b", "count": 64}  # a search: loads the compiled loops
 
 
@@ -36,14 +37,19 @@ def warm() -> None:
     answers.answer("board", questions.Estimate.model_validate(WARM).model_dump())
     gc.collect()
     gc.freeze()
+    gc.disable()  # answers leave few cycles: `serve` looks for them now and then
 
 
 def serve(asked: BinaryIO, replies: BinaryIO) -> None:
     """Read questions and write answers until there is no more."""
+    import gc
+
     from clustercast.report.json import finite
     from clustercast.ui import answers
 
-    for line in asked:
+    for number, line in enumerate(asked):
+        if number % COLLECT_EVERY == COLLECT_EVERY - 1:
+            gc.collect()
         question = json.loads(line)
         status, document = answers.answer(question["verb"], question["fields"])
         body = json.dumps(finite(document), separators=(",", ":"), allow_nan=False, default=str).encode()

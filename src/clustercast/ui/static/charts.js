@@ -197,7 +197,7 @@ export function roofline(container, chips, chosen) {
       class: `roof l${place}${place === own.place ? " strong" : ""}`,
     }, svg("title", {}, `${label}: ${si(roof.flop_per_s, "FLOP/s")}, ${si(roof.hbm_bytes_per_s, "B/s")}`));
   });
-  const taken = [];
+  const taken = points.map((each) => ({ x: atX(each.x) - 6, y: atY(each.y), long: 12 }));
   const free = (x, y, long) => taken.every((each) => x + long < each.x || x > each.x + each.long || Math.abs(y - each.y) > 11);
   const marks = points.sort((a, b) => b.share - a.share).map((each) => {
     const x = atX(each.x);
@@ -206,18 +206,15 @@ export function roofline(container, chips, chosen) {
     const long = wide(words);
     const beside = [[x + 9, y], [x - 9 - long, y], [x + 9, y + 11], [x - 9 - long, y + 11], [x + 9, y - 11], [x - 9 - long, y - 11]]
       .find(([at, down]) => at > box.left && at + long < box.right && down > box.top && down < box.bottom && free(at, down, long));
-    taken.push({ x: x - 6, y, long: 12 });
     if (beside) taken.push({ x: beside[0], y: beside[1], long });
-    return [
-      marker(SHAPES[each.phase], x, y, { class: `marker c${own.place}` }),
-      beside ? text(beside[0], beside[1], words, { class: "halo" }) : null,
-    ];
+    return beside ? text(beside[0], beside[1], words, { class: "halo" }) : null;
   });
+  const shapes = points.map((each) => marker(SHAPES[each.phase], atX(each.x), atY(each.y), { class: `marker c${own.place}` }));
   const phases = Object.keys(SHAPES).filter((phase) => points.some((each) => each.phase === phase));
   const legend = el("ul", { class: "legend" },
     phases.map((phase) => el("li", {}, svg("svg", { width: 14, height: 14, "aria-hidden": "true" }, marker(SHAPES[phase], 7, 7, { class: `marker c${own.place}` })), phase)),
     roofs.map(({ place, label }) => el("li", {}, svg("svg", { width: 24, height: 14, "aria-hidden": "true" }, svg("path", { d: "M0 7H24", class: `roof l${place}` })), label)));
-  show(container, [legend, picture(width, height, `Roofline of ${own.label}: ${points.length} operations`, grid, lines, marks), el("p", { class: "fine" }, `Operations of ${own.label}; roofs are dense datasheet peaks.`)],
+  show(container, [legend, picture(width, height, `Roofline of ${own.label}: ${points.length} operations`, grid, lines, shapes, marks), el("p", { class: "fine" }, `Operations of ${own.label}; roofs are dense datasheet peaks.`)],
     ["operation", "phase", "FLOP per byte", "FLOP/s", "share of kernels"],
     points.map((each) => [each.kind, each.phase, short(each.x), si(each.y, "FLOP/s"), percent(each.share)]));
 }

@@ -51,13 +51,14 @@ export class Engine {
     const slot = this.slots[place];
     slot.note = "";
     if (slot.held) this.live(slot, since);
-    if (this.state.versus.includes(place)) this.crossover();
+    const drawn = this.state.versus.includes(place);
+    if (drawn) this.crossover(false);
     clearTimeout(this.resting);
     const version = this.version;
     this.resting = setTimeout(() => {
       if (version !== this.version) return;
       this.search(slot).then(() => this.changed("rest"));
-      this.turns();
+      if (drawn) this.crossover();
     }, REST_MS);
   }
 
@@ -132,8 +133,10 @@ export class Engine {
     }
   }
 
-  async crossover() {
+  // settled: all layouts are tried; while a number moves, those that were best somewhere
+  async crossover(settled = true) {
     const { map } = this;
+    map.settled = settled;
     if (this.state.chips.length < 2 || this.state.versus[0] === this.state.versus[1]) {
       map.found = null;
       return;
@@ -146,7 +149,7 @@ export class Engine {
     try {
       while (map.again && version === this.version) {
         map.again = false;
-        const found = await ask("map", { ...crossing(this.state), count: map.count }, control.signal);
+        const found = await ask("map", { ...crossing(this.state), count: map.count, phase: this.state.phase, settled: map.settled }, control.signal);
         if (version !== this.version) return;
         const empty = found.cells.filter((each) => !each.chip_fits && !each.other_fits).length;
         if (empty > MOST_EMPTY * found.cells.length && found.count * MORE <= MOST_COUNT) {
@@ -164,7 +167,7 @@ export class Engine {
     } finally {
       if (map.control === control) map.running = false;
     }
-    if (version === this.version) this.turns();
+    if (version === this.version && map.settled) this.turns();
   }
 
   // Where decode turns from bandwidth to compute: slower to find, so only at rest.

@@ -84,7 +84,7 @@ function wire() {
   });
   for (const key of ["planks", "terms", "memory", "phase", "basis"]) {
     for (const button of document.querySelectorAll(`[data-${key}]`)) {
-      button.addEventListener("click", () => { state[key] = button.dataset[key]; save(); changed("live"); });
+      button.addEventListener("click", () => { state[key] = button.dataset[key]; save(); changed("live"); if (key === "phase") engine.crossover(); });
     }
   }
   for (const [place, id] of ["one", "two"].entries()) {
@@ -259,11 +259,10 @@ function drawMap(names) {
     const why = state.versus[0] === state.versus[1] ? "Two chips are needed." : map.error?.message ?? "…";
     return charts.nothing(part, why);
   }
-  const cells = map.found.cells.filter((each) => each.phase === state.phase);
-  charts.crossover(part, { ...map.found, cells }, pair, state.basis);
+  charts.crossover(part, map.found, pair, state.basis);
   const turns = state.phase === "decode" ? map.turns?.turns : null;
   if (turns) {
-    const said = turns.map((each, place) => `${pair[place]} ${each.batch ? `at ${short(each.batch)} requests in flight` : "never"}`);
+    const said = turns.map((each, place) => `${pair[place]} ${!each.batch ? "never" : each.batch > 1 ? `at ${short(each.batch)} requests in flight` : "from the first request on"}`);
     part.append(el("p", { class: "fine" }, `With 4k tokens of context decoding turns from bandwidth to compute: ${said.join(", ")}.`));
   }
   return undefined;

@@ -88,7 +88,7 @@ export function question(state, { chip, changes }) {
 export const layout = (plan) =>
   ["tp", "pp", "attention_dp", "ep", "etp", "chips"].map((key) => `${key}=${plan[key]}`).join(",");
 
-export function crossing(state, phase) {
+export function crossing(state) {
   const [one, two] = state.versus.map((each) => state.chips[each]);
   const { fields } = state;
   const asked = {
