@@ -29,6 +29,7 @@ bench:   ## how fast the model is on this machine, kept in bench/results
 	$(RUN) bench/sweep_rate.py --keep bench/results/sweep_rate.json
 	$(RUN) bench/serve_rate.py --keep bench/results/serve_rate.json
 	$(RUN) bench/sensitivity.py --keep bench/results/sensitivity.json
+	$(RUN) bench/ui_rate.py --keep bench/results/ui_rate.json
 
 wheel:   ## dist/clustercast-*.whl and the source archive
 	$(RUN) -m build
