@@ -1,6 +1,7 @@
 """The command line run inside the test's own process."""
 
 import json
+import signal
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -23,3 +24,8 @@ class Done(NamedTuple):
 
 
 Cli = Callable[..., Done]
+
+
+def heed_interrupts() -> None:
+    """In a child, before its command: what runs in the background ignores SIGINT and would hand that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

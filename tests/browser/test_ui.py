@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from command_line import heed_interrupts
 from hostile_names import NAMES
 
 pytestmark = pytest.mark.slow
@@ -29,8 +30,9 @@ Open = Callable[..., Any]
 def address() -> Iterator[str]:
     """A server as a user starts it, and ends with Ctrl+C."""
     server = subprocess.Popen(
-        [sys.executable, "-m", "clustercast", "ui", "--port", "0", "--no-browser"], stderr=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-m", "clustercast", "ui", "--port", "0", "--no-browser"], stderr=subprocess.PIPE, text=True,
+        preexec_fn=heed_interrupts,  # noqa: PLW1509 (it calls one function of the system)
+    )  # fmt: skip
     assert server.stderr is not None
     yield server.stderr.readline().split()[0]
     server.send_signal(signal.SIGINT)

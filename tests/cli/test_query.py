@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import sweep_folder
-from command_line import Cli
+from command_line import Cli, heed_interrupts
 
 from clustercast.cli import app
 from clustercast.report import query
@@ -204,7 +204,10 @@ def test_without_its_packages_it_says_what_to_install(cli: Cli, folder: str, mon
 def test_the_keyboard_ends_a_question(folder: str) -> None:
     endless = "WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x FROM r) SELECT count(*) FROM r"
     command = [sys.executable, "-m", "clustercast", "query", folder, endless]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ)) as running:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ),
+        preexec_fn=heed_interrupts,  # noqa: PLW1509 (it calls one function of the system)
+    ) as running:  # fmt: skip
         time.sleep(2.0)
         running.send_signal(signal.SIGINT)
         out, err = running.communicate(timeout=60)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import sweeps
-from command_line import Cli
+from command_line import Cli, heed_interrupts
 
 from clustercast.studies.sweep import store
 
@@ -100,8 +100,9 @@ def started(*arguments: str) -> "subprocess.Popen[str]":
     """The command in a session of its own, as a terminal would run it."""
     command = [sys.executable, "-m", "clustercast", "sweep", *arguments]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env={**os.environ}
-    )
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env={**os.environ},
+        preexec_fn=heed_interrupts,  # noqa: PLW1509 (it calls one function of the system)
+    )  # fmt: skip
 
 
 @pytest.mark.slow
