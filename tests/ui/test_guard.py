@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from own_loop import run_alone
 
 from clustercast.ui import guard
 from clustercast.ui.guard import Guard
@@ -28,7 +29,7 @@ def through(application: Any, messages: list[dict[str, Any]], scope: dict[str, A
         async with asyncio.timeout(10):
             await Guard(application, 8765)(scope or SCOPE, receive, send)
 
-    asyncio.run(whole())
+    run_alone(whole())
     return sent
 
 

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from own_loop import run_alone
 
 from clustercast.ui import pool as pools
 from clustercast.ui.pool import BusyError, Memory, Pool, Reply
@@ -47,7 +48,7 @@ def run(monkeypatch: pytest.MonkeyPatch, test: Any, n_workers: int = 1, **limits
         finally:
             await pool.stop()
 
-    asyncio.run(whole())
+    run_alone(whole())
 
 
 async def settle() -> None:
@@ -153,7 +154,7 @@ def test_a_real_search_that_would_take_a_day_ends(monkeypatch: pytest.MonkeyPatc
         finally:
             await pool.stop()
 
-    asyncio.run(whole())
+    run_alone(whole())
 
 
 def test_memory_forgets_what_was_asked_longest_ago(monkeypatch: pytest.MonkeyPatch) -> None:
