@@ -3,21 +3,15 @@
 from typing import Final
 
 from clustercast import units
+from clustercast.estimates import elasticity
 from clustercast.report.layout import Block, Line, bar, short, wrap
 from clustercast.report.plans import brief
-from clustercast.report.text import CAUSES, DECODE, LIMITS, fallen, in_seconds
+from clustercast.report.text import CAUSES, DECODE, LIMITS, PLANKS, fallen, in_seconds
 from clustercast.studies.why import JobWhy, Why
 
 BAR: Final = 30
-NAMES: Final = {
-    "compute": "compute",
-    "hbm_bandwidth": "HBM bandwidth",
-    "hbm_capacity": "HBM capacity",
-    "scale_up": "scale-up links",
-    "scale_out": "scale-out network",
-    "latency": "lower latency",
-    "host": "faster host",
-    "rest": "kernels and formats",
+NAMES: Final = {elasticity.NAMES.get(name, name): title for name, title in PLANKS.items()} | {
+    "rest": "kernels and formats"
 }
 TIMES: Final = {"training": "a step", "prefill": "a prompt alone", "decode": "a token"}
 LEAST: Final = 0.0005

@@ -5,17 +5,8 @@ from typing import Any, Final
 from clustercast.estimates.elasticity import NAMES
 from clustercast.report.charts import theme
 from clustercast.report.charts.theme import Document, Spec
-from clustercast.report.text import STEP_UP
+from clustercast.report.text import PLANKS, STEP_UP
 
-RESOURCES: Final = {
-    "flops": "compute",
-    "hbm_bandwidth": "HBM bandwidth",
-    "hbm_capacity": "HBM capacity",
-    "scale_up": "scale-up links",
-    "scale_out": "scale-out network",
-    "latency": "lower latency",
-    "host": "faster host",
-}
 HALVES: Final = {
     "training": ("training", "elasticity"),
     "prefill": ("serving", "elasticity_prefill"),
@@ -30,7 +21,7 @@ ROOM: Final = 1.35  # of the longest bar, for the number beside it
 def planks(found: Document) -> dict[str, dict[str, float]]:
     """What ten per cent more of each resource buys, as a share of throughput, by job.
 
-    >>> slopes = dict.fromkeys(RESOURCES, 0.0) | {"flops": 1.0}
+    >>> slopes = dict.fromkeys(PLANKS, 0.0) | {"flops": 1.0}
     >>> planks({"training": {"elasticity": slopes}, "serving": None})["training"]["flops"]
     0.10000000000000009
     """
@@ -40,7 +31,7 @@ def planks(found: Document) -> dict[str, dict[str, float]]:
             for one in found["jobs"]
         }
     return {
-        job: {name: STEP_UP ** found[half][field][name] - 1.0 for name in RESOURCES}
+        job: {name: STEP_UP ** found[half][field][name] - 1.0 for name in PLANKS}
         for job, (half, field) in HALVES.items()
         if found[half] is not None
     }
@@ -60,7 +51,7 @@ def barrel(*results: Any) -> Spec | None:
         return None
     rows = [_row(chip, jobs, most, several=len(found) > 1) for chip, jobs in found if jobs]
     said = [
-        f"{chip}: {theme.listed([f'{job} by {RESOURCES[shortest(gains)]}' for job, gains in jobs.items()])}"
+        f"{chip}: {theme.listed([f'{job} by {PLANKS[shortest(gains)]}' for job, gains in jobs.items()])}"
         for chip, jobs in found
         if jobs
     ]
@@ -79,7 +70,7 @@ def _row(chip: str, jobs: dict[str, dict[str, float]], most: float, *, several: 
         rows = [
             {"resource": title, "gain": 100.0 * max(gains[name], 0.0), "text": theme.signed(gains[name]),
              "shortest": name == tightest}
-            for name, title in RESOURCES.items()
+            for name, title in PLANKS.items()
             if name in gains
         ]  # fmt: skip
         panels.append(_panel(f"{chip}: {job}" if several else job, rows, 100.0 * most, first=place == 0))
@@ -91,7 +82,7 @@ def _panel(title: str, rows: list[dict[str, Any]], most: float, *, first: bool) 
         "gain", "more throughput, %", scale={"domain": [0, ROOM * most], "nice": False}, axis={"tickCount": 3}
     )
     labels: Spec = {} if first else {"axis": {"labels": False, "ticks": False}}
-    y = theme.names("resource", list(RESOURCES.values()), **labels)
+    y = theme.names("resource", list(PLANKS.values()), **labels)
     tone = {"condition": {"test": "datum.shortest", "value": theme.STRONG}, "value": theme.PALE}
     weight = {"condition": {"test": "datum.shortest", "value": "bold"}, "value": "normal"}
     return {

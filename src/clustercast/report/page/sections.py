@@ -8,11 +8,11 @@ from typing import Any
 from clustercast import units
 from clustercast.estimates.result import Estimate, Serving, Training
 from clustercast.report import charts
-from clustercast.report.charts.barrel import RESOURCES, planks, shortest
+from clustercast.report.charts.barrel import planks, shortest
 from clustercast.report.charts.theme import Spec, signed
 from clustercast.report.layout import percent, short
 from clustercast.report.page.parts import Cell, Figure, Grid, Page, Section
-from clustercast.report.text import LIMITS, counted, milliseconds, plan_in_words, scalar
+from clustercast.report.text import LIMITS, PLANKS, counted, milliseconds, plan_in_words, scalar
 from clustercast.report.why import NAMES
 from clustercast.studies.report import Report
 
@@ -190,7 +190,7 @@ def barrel(found: Report) -> Section:
     tables = planks_of(estimates)
     if found.why is not None:
         rows = tuple(
-            (one.job, RESOURCES.get(each.resource, each.resource), signed(each.same_plan), signed(each.best_plan))
+            (one.job, PLANKS.get(each.resource, each.resource), signed(each.same_plan), signed(each.best_plan))
             for one in found.why.jobs
             for each in one.planks
         )
@@ -209,9 +209,7 @@ def planks_in_words(estimates: list[Estimate]) -> tuple[str, ...]:
     said = ["A cluster is as fast as its shortest plank: the resource of which ten per cent more buys most."]
     for est in estimates:
         jobs = planks(est.as_dict())
-        found = [
-            f"{job}: {RESOURCES[shortest(gains)]} ({signed(gains[shortest(gains)])})" for job, gains in jobs.items()
-        ]
+        found = [f"{job}: {PLANKS[shortest(gains)]} ({signed(gains[shortest(gains)])})" for job, gains in jobs.items()]
         said.append(f"{est.chip}: {'; '.join(found)}.")
     return tuple(said)
 
@@ -219,11 +217,11 @@ def planks_in_words(estimates: list[Estimate]) -> tuple[str, ...]:
 def planks_of(estimates: list[Estimate]) -> tuple[Grid, ...]:
     """The same in numbers."""
     rows = tuple(
-        (est.chip, job, *(signed(gains.get(name, 0.0)) for name in RESOURCES))
+        (est.chip, job, *(signed(gains.get(name, 0.0)) for name in PLANKS))
         for est in estimates
         for job, gains in planks(est.as_dict()).items()
     )
-    return (Grid("What ten per cent more of each buys", ("chip", "job", *RESOURCES.values()), rows, behind=True),)
+    return (Grid("What ten per cent more of each buys", ("chip", "job", *PLANKS.values()), rows, behind=True),)
 
 
 def apart(found: Report) -> Section:
